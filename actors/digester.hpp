@@ -1,0 +1,13 @@
+#pragma once
+/// Digests large payloads beside each other, so that no big one holds up the writer.
+
+#include "actors/interfaces.hpp"
+
+#include <caf/typed_event_based_actor.hpp>
+
+namespace cairn {
+
+/// Sends each verdict to the writer that asked.
+digester_actor::behavior_type digester(digester_actor::pointer self);
+
+} // namespace cairn

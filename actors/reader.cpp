@@ -1,0 +1,203 @@
+#include "actors/reader.hpp"
+
+#include "actors/faults.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace cairn {
+
+namespace {
+
+using self_pointer = reader_actor::stateful_pointer<reader_state>;
+
+/// Retrievals that one reader holds open at most.
+constexpr std::size_t max_open_retrievals = 4'096;
+
+log_sequence_number acknowledged(const reader_state& state) {
+  return log_sequence_number{state.options.vitals->acknowledged_lsn.load()};
+}
+
+template <class Reply>
+Reply failed(const envelope& env, failure why) {
+  Reply reply;
+  reply.env = env;
+  reply.result = why.code;
+  reply.error_message = std::move(why.message);
+  return reply;
+}
+
+/// Which sequences a range of the segment's bytes touches.
+void aim(open_retrieval& retrieval) {
+  const auto& sequences = retrieval.segment.sequences;
+  const auto count = static_cast<std::int32_t>(sequences.size());
+  std::uint64_t begin = 0;
+  retrieval.first = count;
+  for (std::int32_t i = 0; i < count; ++i) {
+    const auto size = sequences[static_cast<std::size_t>(i)].info.size_bytes;
+    const auto is_whole = retrieval.range == byte_range{};
+    const auto touches = size != 0 && begin <= retrieval.range.last && begin + size > retrieval.range.first;
+    if (touches || (is_whole && size == 0)) {
+      retrieval.first = std::min(retrieval.first, i);
+      retrieval.last = i;
+    }
+    retrieval.begins.push_back(begin);
+    begin += size;
+  }
+}
+
+/// Reads one sequence and cuts it to the range.
+result<retrieved_sequence> fetch(segment_reader& reader, const open_retrieval& retrieval,
+                                 std::int32_t index) {
+  const auto at = static_cast<std::size_t>(index);
+  auto data = reader.read_sequence(retrieval.segment, at);
+  if (!data)
+    return pass_failure(data);
+  const auto begin = retrieval.begins[at];
+  retrieved_sequence out;
+  out.info = retrieval.segment.sequences[at].info;
+  const auto from = std::max(retrieval.range.first, begin) - begin;
+  const auto to = std::min<std::uint64_t>(retrieval.range.last - begin, out.info.size_bytes - 1U);
+  out.offset_bytes = static_cast<std::uint32_t>(from);
+  out.data = data->empty() ? *data : data->slice(from, to - from + 1);
+  return out;
+}
+
+/// A full table loses the retrieval that was used longest ago.
+void make_room(reader_state& state) {
+  if (state.retrievals.size() < max_open_retrievals)
+    return;
+  const auto oldest =
+    std::min_element(state.retrievals.begin(), state.retrievals.end(),
+                     [](const auto& a, const auto& b) { return a.second.last_used < b.second.last_used; });
+  state.retrievals.erase(oldest);
+}
+
+retrieve_reply start_retrieval(reader_state& state, const retrieve_start& request) {
+  const auto at_least = acknowledged(state);
+  result<stored_segment> segment;
+  if (request.segment.version == unified_id{}) {
+    segment = state.reader->find_newest(request.collection, request.key, at_least);
+  } else {
+    auto key = resolve(request.segment, {*state.options.nodes, state.options.limits});
+    segment = key ? state.reader->find_segment(*key, at_least) : result<stored_segment>(pass_failure(key));
+  }
+  if (!segment)
+    return failed<retrieve_reply>(request.env, std::move(segment.error()));
+
+  open_retrieval retrieval;
+  retrieval.segment = std::move(*segment);
+  retrieval.range = request.range;
+  retrieval.last_used = std::chrono::steady_clock::now();
+  aim(retrieval);
+
+  retrieve_reply reply;
+  reply.env = request.env;
+  reply.sequence_count = static_cast<std::int32_t>(retrieval.segment.sequences.size());
+  reply.first_sequence = retrieval.first;
+  reply.last_sequence = retrieval.last;
+  reply.segment = retrieval.segment.segment;
+  reply.nodes = {state.options.nodes->name_of(retrieval.segment.nodes.source),
+                 state.options.nodes->name_of(retrieval.segment.nodes.handoff)};
+  reply.file = retrieval.segment.file;
+  reply.meta = retrieval.segment.meta;
+  if (retrieval.first <= retrieval.last) {
+    auto first = fetch(*state.reader, retrieval, retrieval.first);
+    if (first) {
+      reply.sequence = std::move(*first);
+    } else {
+      reply.result = first.error().code; // the other sequences can still be read
+      reply.error_message = std::move(first.error().message);
+    }
+  }
+  if (retrieval.first < retrieval.last) {
+    make_room(state);
+    reply.retrieval = state.next_retrieval++ * state.options.count + state.options.index;
+    state.retrievals.emplace(reply.retrieval, std::move(retrieval));
+  }
+  return reply;
+}
+
+retrieve_reply continue_retrieval(reader_state& state, const retrieve_next& request) {
+  const auto found = state.retrievals.find(request.retrieval);
+  if (found == state.retrievals.end())
+    return failed<retrieve_reply>(request.env,
+                                  {errc::not_found, fmt::format("retrieval {} is not open (any more): "
+                                                                "send retrieve_start again",
+                                                                request.retrieval)});
+  auto& retrieval = found->second;
+  if (request.sequence_num < retrieval.first || request.sequence_num > retrieval.last)
+    return failed<retrieve_reply>(
+      request.env,
+      {errc::invalid_message, fmt::format("sequence_num is {}, this retrieval has {}..{}",
+                                          request.sequence_num, retrieval.first, retrieval.last)});
+  retrieval.last_used = std::chrono::steady_clock::now();
+  auto sequence = fetch(*state.reader, retrieval, request.sequence_num);
+  if (!sequence)
+    return failed<retrieve_reply>(request.env, std::move(sequence.error()));
+  retrieve_reply reply;
+  reply.env = request.env;
+  reply.sequence_count = static_cast<std::int32_t>(retrieval.segment.sequences.size());
+  reply.first_sequence = retrieval.first;
+  reply.last_sequence = retrieval.last;
+  reply.sequence = std::move(*sequence);
+  reply.retrieval = request.retrieval;
+  return reply;
+}
+
+lookup_reply look_up(reader_state& state, const lookup& request) {
+  auto found = state.reader->look_up(request.collection, request.key, request.version, acknowledged(state));
+  if (!found)
+    return failed<lookup_reply>(request.env, std::move(found.error()));
+  lookup_reply reply;
+  reply.env = request.env;
+  reply.version = found->version;
+  reply.timestamp = found->timestamp;
+  reply.file = found->file;
+  reply.is_tombstone = found->is_tombstone;
+  reply.segments = std::move(found->segments);
+  reply.meta = std::move(found->meta);
+  return reply;
+}
+
+list_reply list(reader_state& state, const list_keys& request) {
+  auto found = state.reader->list_keys(request, acknowledged(state));
+  if (!found)
+    return failed<list_reply>(request.env, std::move(found.error()));
+  list_reply reply;
+  reply.env = request.env;
+  reply.keys = std::move(found->keys);
+  reply.is_truncated = found->is_truncated;
+  return reply;
+}
+
+void close_idle(reader_state& state) {
+  const auto limit = std::chrono::steady_clock::now() - state.options.idle_limit;
+  std::erase_if(state.retrievals, [&](const auto& entry) { return entry.second.last_used < limit; });
+}
+
+} // namespace
+
+reader_actor::behavior_type reader(self_pointer self, reader_options options) {
+  exit_on_exception(self);
+  auto& state = self->state;
+  state.options = std::move(options);
+  state.reader = std::make_unique<segment_reader>(*state.options.value_file_disk, state.options.spaces_root,
+                                                  state.options.database);
+  const auto sweep =
+    std::max<std::chrono::milliseconds>(state.options.idle_limit / 4, std::chrono::milliseconds{50});
+  self->delayed_send(self, sweep, interval_tick{});
+  return {
+    [=](const retrieve_start& m) { return start_retrieval(self->state, m); },
+    [=](const retrieve_next& m) { return continue_retrieval(self->state, m); },
+    [=](const lookup& m) { return look_up(self->state, m); },
+    [=](const list_keys& m) { return list(self->state, m); },
+    [=](interval_tick) {
+      close_idle(self->state);
+      self->delayed_send(self, sweep, interval_tick{});
+    },
+  };
+}
+
+} // namespace cairn

@@ -1,0 +1,50 @@
+#pragma once
+/// Look-ups and retrievals of a node. Blocks on database and disk, so give it a thread of its own.
+
+#include "actors/interfaces.hpp"
+#include "actors/vitals.hpp"
+#include "core/read/segment_reader.hpp"
+#include "core/validation.hpp"
+
+#include <chrono>
+#include <unordered_map>
+
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+namespace cairn {
+
+struct reader_options {
+  disk* value_file_disk = nullptr; ///< outlives the actor
+  std::string spaces_root;
+  std::string database; ///< connection string
+  std::shared_ptr<const node_directory> nodes;
+  std::shared_ptr<node_vitals> vitals;
+  node_limits limits;
+  std::uint64_t index = 0; ///< of this reader among `count`: retrieval numbers modulo count
+  std::uint64_t count = 1;
+  std::chrono::milliseconds idle_limit{60'000}; ///< then a retrieval is closed
+};
+
+/// A segment whose sequences a client fetches one after the other.
+struct open_retrieval {
+  stored_segment segment;
+  byte_range range;
+  std::vector<std::uint64_t> begins; ///< of each sequence, in bytes from the segment's begin
+  std::int32_t first = 0;            ///< sequence that the range touches first, as an index
+  std::int32_t last = -1;            ///< and last; smaller than first: none
+  std::chrono::steady_clock::time_point last_used;
+};
+
+struct reader_state {
+  reader_state() = default;
+  reader_options options;
+  std::unique_ptr<segment_reader> reader;
+  std::unordered_map<std::uint64_t, open_retrieval> retrievals; ///< by number
+  std::uint64_t next_retrieval = 1;
+  static inline const char* name = "cairn.reader";
+};
+
+reader_actor::behavior_type reader(reader_actor::stateful_pointer<reader_state> self, reader_options options);
+
+} // namespace cairn

@@ -1,0 +1,54 @@
+#pragma once
+/// One client's requests under way. Checks what comes in, holds the window, and gives each request exactly
+/// one answer: from the writer, from a reader, or by itself when neither answers in time.
+
+#include "actors/interfaces.hpp"
+#include "actors/vitals.hpp"
+#include "core/validation.hpp"
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+namespace cairn {
+
+struct reply_options {
+  std::uint64_t client = 0; ///< its number in write tickets
+  writer_actor writer;
+  std::vector<reader_actor> readers; ///< not empty
+  std::shared_ptr<const node_directory> nodes;
+  std::shared_ptr<node_vitals> vitals;
+  node_limits limits;
+  std::chrono::milliseconds request_timeout{30'000};
+};
+
+/// A promise to the client.
+struct waiting_reply {
+  caf::typed_response_promise<archive_reply> promise;
+  envelope env;
+  std::uint64_t window_bytes = 0; ///< it holds in the windows
+  std::chrono::steady_clock::time_point deadline;
+};
+
+struct reply_state {
+  reply_state() = default;
+  reply_state(const reply_state&) = delete;
+  reply_state& operator=(const reply_state&) = delete;
+  /// Whatever ends the actor: its client hears of it, and the window is given back.
+  ~reply_state();
+
+  reply_options options;
+  std::map<std::uint64_t, waiting_reply> waiting; ///< by request number, which is by deadline
+  std::uint64_t next_request = 1;
+  std::uint64_t window_bytes = 0; ///< of this client
+  static inline const char* name = "cairn.reply";
+};
+
+reply_actor::behavior_type reply(reply_actor::stateful_pointer<reply_state> self, reply_options options);
+
+} // namespace cairn

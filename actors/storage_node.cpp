@@ -1,0 +1,464 @@
+#include "actors/storage_node.hpp"
+
+#include "actors/digester.hpp"
+#include "actors/faults.hpp"
+#include "actors/node_db.hpp"
+#include "actors/opener.hpp"
+#include "actors/reader.hpp"
+#include "actors/reply.hpp"
+#include "actors/sync_timer.hpp"
+#include "actors/value_file.hpp"
+#include "actors/writer.hpp"
+#include "core/version.hpp"
+
+#include <algorithm>
+#include <random>
+
+#include <fmt/format.h>
+
+namespace cairn {
+
+namespace {
+
+using self_pointer = node_owner_actor::stateful_pointer<storage_node_state>;
+using role = storage_node_state::role;
+
+/// Each node leases shards of a range of its own, so that no two nodes lease the same one.
+constexpr std::int32_t nodes_with_own_shards = 64;
+constexpr std::int32_t shards_per_node = shard_count / nodes_with_own_shards;
+
+/// @returns a child that is supervised
+template <class Handle, class Factory, class... Args>
+Handle spawn_child(self_pointer self, role as, bool blocks, Factory factory, Args&&... args) {
+  auto& state = self->state;
+  Handle child;
+  if (blocks && state.options.use_threads)
+    child = self->spawn<caf::detached + caf::monitored>(factory, std::forward<Args>(args)...);
+  else
+    child = self->spawn<caf::monitored>(factory, std::forward<Args>(args)...);
+  state.children.emplace(child.address(), as);
+  return child;
+}
+
+disk& value_file_disk(const storage_node_state& state) {
+  return state.options.value_file_disk == nullptr ? real_disk() : *state.options.value_file_disk;
+}
+
+// --- opening
+// ----------------------------------------------------------------------------------------------------------
+
+reader_actor spawn_reader(self_pointer self, std::size_t index) {
+  const auto& state = self->state;
+  reader_options options;
+  options.value_file_disk = &value_file_disk(state);
+  options.spaces_root = state.store->spaces_root();
+  options.database = state.store->database_connection();
+  options.nodes = state.nodes;
+  options.vitals = state.vitals;
+  options.limits = state.options.settings.limits;
+  options.index = index;
+  options.count = state.options.settings.reader_count;
+  options.idle_limit = state.options.settings.idle_limit;
+  return spawn_child<reader_actor>(self, role::reader, true, reader, std::move(options));
+}
+
+void connect_neighbours(self_pointer self) {
+  auto& state = self->state;
+  const auto neighbours = std::make_shared<writer_neighbours>(
+    writer_neighbours{state.value_file, state.node_db, state.sync_timer, state.digesters});
+  self->send(state.writer, connect_writer{neighbours});
+}
+
+void spawn_write_path(self_pointer self, const std::shared_ptr<recovered_store>& recovered) {
+  auto& state = self->state;
+  const auto& settings = state.options.settings;
+  writer_options options;
+  options.machine.idle_limit = settings.idle_limit;
+  options.machine.database_patience = settings.database_patience;
+  options.vitals = state.vitals;
+  state.writer =
+    spawn_child<writer_actor>(self, role::writer, false, writer, std::move(options), recovered->machine);
+  state.value_file = spawn_child<value_file_actor>(
+    self, role::value_file, true, value_file,
+    value_file_options{state.writer, state.store, state.vitals, settings.sync_interval}, recovered);
+  node_db_options database_options;
+  database_options.writer = state.writer;
+  database_options.store = state.store;
+  database_options.vitals = state.vitals;
+  state.node_db =
+    spawn_child<node_db_actor>(self, role::node_db, true, node_db, std::move(database_options), recovered);
+  state.sync_timer = spawn_child<sync_timer_actor>(self, role::sync_timer, false, sync_timer, state.writer,
+                                                   settings.sync_interval);
+  state.digesters.clear();
+  for (std::size_t i = 0; i < settings.digester_count; ++i)
+    state.digesters.push_back(spawn_child<digester_actor>(self, role::digester, false, digester));
+  connect_neighbours(self);
+}
+
+void tell_sessions(self_pointer self) {
+  for (const auto& [client, session] : self->state.sessions)
+    self->send(session.reply, use_actors{self->state.writer, self->state.readers});
+}
+
+void answer_ready(self_pointer self, errc code, const std::string& message) {
+  for (auto& promise : std::exchange(self->state.awaiting_ready, {}))
+    promise.deliver(readiness{code, message, self->state.recovery});
+}
+
+void give_up(self_pointer self, const failure& why) {
+  auto& state = self->state;
+  spdlog::error("node_failed code={} reason=\"{}\"", to_string(why.code), why.message);
+  state.phase = node_phase::failed;
+  state.waits_for = why.message;
+  answer_ready(self, why.code, why.message);
+  for (const auto& [child, as] : state.children)
+    self->send_exit(caf::actor_cast<caf::actor>(child), caf::exit_reason::user_shutdown);
+  for (const auto& [client, session] : state.sessions)
+    self->send_exit(session.reply, caf::exit_reason::user_shutdown);
+  self->quit(caf::make_error(caf::sec::runtime_error, why.message));
+}
+
+void store_is_open(self_pointer self, const store_opened& opened) {
+  auto& state = self->state;
+  if (state.phase == node_phase::stopping)
+    return;
+  if (opened.why) {
+    give_up(self, *opened.why);
+    return;
+  }
+  state.store = opened.store;
+  state.nodes = opened.recovered->nodes;
+  state.recovery = opened.recovered->report;
+  spawn_write_path(self, opened.recovered);
+  if (state.readers.empty())
+    for (std::size_t i = 0; i < state.options.settings.reader_count; ++i)
+      state.readers.push_back(spawn_reader(self, i));
+  tell_sessions(self);
+  state.phase = node_phase::ready;
+  state.waits_for.clear();
+  const auto& r = state.recovery;
+  spdlog::info("node_ready node={} value_files={} files_closed={} records_replayed={} segments_cancelled={} "
+               "torn_bytes={} damaged_regions={}",
+               state.options.settings.node_name, r.value_files, r.files_closed, r.records_replayed,
+               r.segments_cancelled, r.torn_bytes, r.damaged_regions);
+  answer_ready(self, errc::success, {});
+}
+
+void open(self_pointer self) {
+  auto& state = self->state;
+  state.waits_for = "recovery of log and database";
+  // Recovery takes as long as it takes; a defect in it ends the opener, which is noticed.
+  self->request(state.opener, caf::infinite, open_store{})
+    .then(
+      [=](const store_opened& opened) { store_is_open(self, opened); },
+      [=](const caf::error& error) {
+        give_up(self, {errc::internal_error, "the store cannot be opened: " + self->system().render(error)});
+      });
+}
+
+// --- supervision
+// ------------------------------------------------------------------------------------------------------
+
+/// Takes the write path down. When it is gone, recovery makes a new one.
+void rebuild_write_path(self_pointer self) {
+  auto& state = self->state;
+  state.phase = node_phase::starting;
+  state.waits_for = "the failed write path to end";
+  for (const auto& [client, session] : state.sessions)
+    self->send(session.reply, write_path_lost{});
+  for (const auto& [child, as] : state.children) {
+    if (as == role::reader || as == role::opener)
+      continue;
+    state.dying.insert(child);
+    self->send_exit(caf::actor_cast<caf::actor>(child), caf::exit_reason::user_shutdown);
+  }
+  if (state.dying.empty())
+    open(self);
+}
+
+void child_failed(self_pointer self, role as, const caf::error& reason) {
+  auto& state = self->state;
+  const auto now = std::chrono::steady_clock::now();
+  ++state.restart_count;
+  state.restarts.push_back(now);
+  while (now - state.restarts.front() > state.options.restart_window)
+    state.restarts.pop_front();
+  spdlog::error("child_failed role={} reason=\"{}\" restarts={}", static_cast<int>(as),
+                self->system().render(reason), state.restart_count);
+  if (state.restarts.size() > state.options.max_restarts) {
+    give_up(self, {errc::internal_error,
+                   fmt::format("{} failures within {} s: a fault that repeats", state.restarts.size(),
+                               state.options.restart_window.count() / 1000)});
+    return;
+  }
+  if (as == role::reader) {
+    for (std::size_t i = 0; i < state.readers.size(); ++i)
+      if (!state.children.contains(state.readers[i].address()))
+        state.readers[i] = spawn_reader(self, i);
+    tell_sessions(self);
+  } else if (as == role::digester) {
+    for (auto& digester_handle : state.digesters)
+      if (!state.children.contains(digester_handle.address()))
+        digester_handle = spawn_child<digester_actor>(self, role::digester, false, digester);
+    connect_neighbours(self);
+  } else if (as != role::opener && state.dying.empty()) {
+    rebuild_write_path(self);
+  }
+}
+
+void on_down(self_pointer self, const caf::down_msg& down) {
+  auto& state = self->state;
+  if (const auto child = state.children.find(down.source); child != state.children.end()) {
+    const auto as = child->second;
+    state.children.erase(child);
+    if (state.phase == node_phase::stopping || state.phase == node_phase::failed)
+      return;
+    if (state.dying.erase(down.source) == 0)
+      child_failed(self, as, down.reason);
+    else if (state.dying.empty())
+      open(self);
+    return;
+  }
+  // A client went away, or its reply actor failed: either way the session ends, and nobody else notices.
+  const auto is_of = [&](const auto& entry) {
+    return entry.first == down.source || entry.second.reply.address() == down.source;
+  };
+  const auto found = std::find_if(state.sessions.begin(), state.sessions.end(), is_of);
+  if (found == state.sessions.end())
+    return;
+  spdlog::debug("client_gone client={}", found->second.client);
+  self->send(state.writer, client_gone{found->second.client});
+  self->send_exit(found->second.reply, caf::exit_reason::user_shutdown);
+  state.sessions.erase(found);
+}
+
+// --- clients
+// ----------------------------------------------------------------------------------------------------------
+
+shard_number lease_shard(storage_node_state& state) {
+  const auto base = (state.options.settings.id.value - 1) % nodes_with_own_shards * shards_per_node;
+  std::set<shard_number> taken;
+  for (const auto& [client, session] : state.sessions)
+    taken.insert(session.shard);
+  for (std::int32_t i = 0; i < shards_per_node; ++i) {
+    const shard_number shard{base + state.next_lease++ % shards_per_node};
+    if (!taken.contains(shard))
+      return shard;
+  }
+  return shard_number{base + state.next_lease % shards_per_node}; // more clients than shards: shared
+}
+
+hello_reply greet(self_pointer self, const hello& message) {
+  auto& state = self->state;
+  const auto& settings = state.options.settings;
+  hello_reply reply;
+  reply.program_version = program_version;
+  reply.cluster = settings.cluster_name;
+  reply.node = settings.node_name;
+  reply.limits = settings.limits;
+  const auto refuse = [&](errc code, std::string why) {
+    reply.result = code;
+    reply.error_message = std::move(why);
+    return reply;
+  };
+  if (message.version != wire_version)
+    return refuse(errc::version_mismatch, fmt::format("client speaks wire version {}, this node speaks {}",
+                                                      message.version, wire_version));
+  if (!message.cluster.empty() && message.cluster != settings.cluster_name)
+    return refuse(errc::version_mismatch,
+                  fmt::format("client asks for cluster \"{}\", this node is of \"{}\"", message.cluster,
+                              settings.cluster_name));
+  if (state.phase == node_phase::stopping)
+    return refuse(errc::shutting_down, "the node is stopping");
+  if (!state.writer || !state.nodes)
+    return refuse(errc::busy, "the node is starting, it waits for " + state.waits_for);
+  const auto sender = self->current_sender();
+  if (!sender)
+    return refuse(errc::invalid_message, "hello needs a sender to answer to");
+
+  const auto client = caf::actor_cast<caf::actor_addr>(sender);
+  auto found = state.sessions.find(client);
+  if (found == state.sessions.end()) {
+    client_session session;
+    session.client = state.next_client++;
+    session.shard = lease_shard(state);
+    reply_options options;
+    options.client = session.client;
+    options.writer = state.writer;
+    options.readers = state.readers;
+    options.nodes = state.nodes;
+    options.vitals = state.vitals;
+    options.limits = settings.limits;
+    options.request_timeout = settings.request_timeout;
+    session.reply = self->spawn<caf::monitored>(cairn::reply, std::move(options));
+    self->monitor(client);
+    spdlog::debug("client_hello client={} tag=\"{}\"", session.client, message.client_tag);
+    found = state.sessions.emplace(client, std::move(session)).first;
+  }
+  reply.shard = found->second.shard;
+  return reply;
+}
+
+/// Hands a client's message to its reply actor.
+template <class Reply, class Message>
+caf::result<Reply> route(self_pointer self, Message& message) {
+  auto& state = self->state;
+  const auto found = state.sessions.find(caf::actor_cast<caf::actor_addr>(self->current_sender()));
+  if (found != state.sessions.end() && state.phase != node_phase::starting)
+    return self->delegate(found->second.reply, std::move(message));
+  Reply refused;
+  refused.env = std::move(message.env);
+  if (found == state.sessions.end()) {
+    refused.result = errc::version_mismatch;
+    refused.error_message = "send hello first";
+  } else {
+    refused.result = errc::busy;
+    refused.error_message = "the node is recovering, it waits for " + state.waits_for;
+  }
+  return refused;
+}
+
+status_reply status(self_pointer self, const get_status& message) {
+  const auto& state = self->state;
+  const auto& vitals = *state.vitals;
+  const auto now = std::chrono::steady_clock::now();
+  const auto waiting_since = vitals.oldest_wait_since_us.load();
+  status_reply reply;
+  reply.env = message.env;
+  reply.phase = state.phase;
+  reply.waits_for = state.waits_for;
+  reply.cluster = state.options.settings.cluster_name;
+  reply.node = state.options.settings.node_name;
+  reply.program_version = program_version;
+  reply.uptime_seconds = std::chrono::duration_cast<std::chrono::seconds>(now - state.started).count();
+  reply.clients = static_cast<std::int64_t>(state.sessions.size());
+  reply.active_segments = vitals.active_segments;
+  reply.completions_waiting = vitals.completions_waiting;
+  if (waiting_since != 0)
+    reply.oldest_wait_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() - waiting_since;
+  reply.rounds = vitals.rounds;
+  reply.archives = vitals.archives;
+  reply.bytes_archived = vitals.bytes_archived;
+  reply.position = log_sequence_number{vitals.acknowledged_lsn.load()};
+  reply.value_file = value_file_id{vitals.value_file.load()};
+  reply.value_file_bytes = vitals.value_file_bytes;
+  reply.has_space = vitals.has_space;
+  reply.database = vitals.database();
+  reply.actor_restarts = state.restart_count;
+  reply.recovery = state.recovery;
+  if (state.store) {
+    reply.spaces = state.store->space_states();
+    if (const auto trouble = state.store->database_trouble(); !trouble.empty())
+      reply.database = trouble;
+  }
+  return reply;
+}
+
+// --- the end
+// ----------------------------------------------------------------------------------------------------------
+
+void finish_stop(self_pointer self) {
+  auto& state = self->state;
+  const auto lost = state.vitals->completions_waiting.load();
+  if (lost != 0)
+    spdlog::warn("requests_lost count={} what=\"their clients were not told, they may have been stored\"",
+                 lost);
+  for (const auto& [child, as] : state.children)
+    self->send_exit(caf::actor_cast<caf::actor>(child), caf::exit_reason::user_shutdown);
+  for (const auto& [client, session] : state.sessions)
+    self->send_exit(session.reply, caf::exit_reason::user_shutdown);
+  state.stopping.deliver(node_stopped{lost});
+  self->quit();
+}
+
+void close_files(self_pointer self) {
+  auto& state = self->state;
+  const auto timeout = state.options.stop_timeout;
+  const auto skip = [=](const char* step) {
+    return [=](const caf::error& error) {
+      spdlog::warn("stop_step_failed step={} reason=\"{}\" what=\"the next start recovers\"", step,
+                   self->system().render(error));
+      finish_stop(self);
+    };
+  };
+  self->request(state.value_file, timeout, close_log{})
+    .then(
+      [=](const log_closed& closed) {
+        finish_database finish;
+        if (*closed.outcome) {
+          const auto& file = **closed.outcome;
+          if (!file.row)
+            if (auto removed = self->state.store->remove_value_file(file.space, file.id); !removed)
+              spdlog::warn("empty_value_file_not_removed reason=\"{}\"", removed.error().message);
+          finish.closed = std::make_shared<value_log::close_outcome>(file);
+        } else {
+          spdlog::warn("value_file_not_closed reason=\"{}\" what=\"the next start does it\"",
+                       closed.outcome->error().message);
+        }
+        self->request(self->state.node_db, timeout, finish)
+          .then([=](database_finished) { finish_stop(self); }, skip("database"));
+      },
+      skip("value_file"));
+}
+
+caf::result<node_stopped> stop(self_pointer self) {
+  auto& state = self->state;
+  if (state.stopping.pending())
+    return caf::sec::invalid_argument; // one stop is under way
+  auto promise = self->make_response_promise<node_stopped>();
+  state.stopping = promise;
+  const auto was_ready = state.phase == node_phase::ready;
+  state.phase = node_phase::stopping;
+  answer_ready(self, errc::shutting_down, "the node was stopped");
+  if (!was_ready) {
+    finish_stop(self);
+    return promise;
+  }
+  self->request(state.writer, state.options.stop_timeout, stop_writing{})
+    .then([=](writing_stopped) { close_files(self); },
+          [=](const caf::error& error) {
+            spdlog::warn("stop_step_failed step=writer reason=\"{}\"", self->system().render(error));
+            close_files(self);
+          });
+  return promise;
+}
+
+} // namespace
+
+node_owner_actor::behavior_type storage_node(self_pointer self, storage_node_options options) {
+  exit_on_exception(self);
+  auto& state = self->state;
+  state.options = std::move(options);
+  state.started = std::chrono::steady_clock::now();
+  // A lease of an earlier life of the node may still be in use: begin elsewhere.
+  state.next_lease = static_cast<std::int32_t>(std::random_device{}() % shards_per_node);
+  self->set_down_handler([=](const caf::down_msg& down) { on_down(self, down); });
+  state.opener = spawn_child<opener_actor>(self, role::opener, true, opener, &value_file_disk(state),
+                                           state.options.settings);
+  open(self);
+  return {
+    [=](const hello& m) { return greet(self, m); },
+    [=](archive_key_entire& m) { return route<archive_reply>(self, m); },
+    [=](archive_key_start& m) { return route<archive_reply>(self, m); },
+    [=](archive_key_next& m) { return route<archive_reply>(self, m); },
+    [=](archive_key_final& m) { return route<archive_reply>(self, m); },
+    [=](sync_value_file& m) { return route<archive_reply>(self, m); },
+    [=](retrieve_start& m) { return route<retrieve_reply>(self, m); },
+    [=](retrieve_next& m) { return route<retrieve_reply>(self, m); },
+    [=](lookup& m) { return route<lookup_reply>(self, m); },
+    [=](list_keys& m) { return route<list_reply>(self, m); },
+    [=](const get_status& m) { return status(self, m); },
+    [=](await_ready) -> caf::result<readiness> {
+      auto& s = self->state;
+      if (s.phase == node_phase::ready)
+        return readiness{errc::success, {}, s.recovery};
+      auto promise = self->make_response_promise<readiness>();
+      s.awaiting_ready.push_back(promise);
+      return promise;
+    },
+    [=](stop_node) { return stop(self); },
+  };
+}
+
+} // namespace cairn

@@ -1,0 +1,78 @@
+#pragma once
+/// The node's face and supervisor: opens the store, spawns the actors that work on it, routes each client's
+/// messages to that client's reply actor, rebuilds what fails, reports, and stops everything in order.
+
+#include "actors/interfaces.hpp"
+#include "actors/vitals.hpp"
+#include "core/store/node_store.hpp"
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <set>
+#include <vector>
+
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
+
+namespace cairn {
+
+struct storage_node_options {
+  node_settings settings;
+  disk* value_file_disk = nullptr; ///< null = the operating system's; outlives the node
+  /// Whether actors that block get threads of their own. Only deterministic tests say no.
+  bool use_threads = true;
+  std::chrono::milliseconds stop_timeout{25'000};
+  /// So many failures of child actors within the time, and the node gives up.
+  std::size_t max_restarts = 5;
+  std::chrono::milliseconds restart_window{60'000};
+};
+
+/// One client, by the actor that it speaks through.
+struct client_session {
+  reply_actor reply;
+  std::uint64_t client = 0;
+  shard_number shard;
+};
+
+struct storage_node_state {
+  storage_node_state() = default;
+  enum class role { opener, writer, value_file, node_db, sync_timer, digester, reader };
+
+  storage_node_options options;
+  node_phase phase = node_phase::starting;
+  std::string waits_for;
+  std::chrono::steady_clock::time_point started;
+  std::shared_ptr<node_vitals> vitals = std::make_shared<node_vitals>();
+  recovery_report recovery;
+
+  // Filled when the store is open.
+  std::shared_ptr<node_store> store;
+  std::shared_ptr<const node_directory> nodes;
+  opener_actor opener;
+  writer_actor writer;
+  value_file_actor value_file;
+  node_db_actor node_db;
+  sync_timer_actor sync_timer;
+  std::vector<digester_actor> digesters;
+  std::vector<reader_actor> readers;
+  std::map<caf::actor_addr, role> children; ///< all that are alive
+
+  std::map<caf::actor_addr, client_session> sessions; ///< by the client's own actor
+  std::uint64_t next_client = 1;
+  std::int32_t next_lease = 0;
+
+  std::deque<std::chrono::steady_clock::time_point> restarts; ///< within the restart window
+  std::uint64_t restart_count = 0;
+  std::set<caf::actor_addr> dying; ///< of a write path that is taken down: the next one waits for them
+  std::vector<caf::typed_response_promise<readiness>> awaiting_ready;
+  caf::typed_response_promise<node_stopped> stopping;
+  static inline const char* name = "cairn.storage_node";
+};
+
+/// Begins to open the store at once; await_ready tells when it is, or why it cannot be.
+node_owner_actor::behavior_type storage_node(node_owner_actor::stateful_pointer<storage_node_state> self,
+                                             storage_node_options options);
+
+} // namespace cairn

@@ -1,0 +1,27 @@
+#include "actors/wire_types.hpp"
+
+#include "actors/interfaces.hpp"
+
+namespace cairn {
+
+void add_wire_types(caf::actor_system_config& config) {
+  config.add_message_type<hello>("cairn::hello")
+    .add_message_type<hello_reply>("cairn::hello_reply")
+    .add_message_type<archive_key_entire>("cairn::archive_key_entire")
+    .add_message_type<archive_key_start>("cairn::archive_key_start")
+    .add_message_type<archive_key_next>("cairn::archive_key_next")
+    .add_message_type<archive_key_final>("cairn::archive_key_final")
+    .add_message_type<sync_value_file>("cairn::sync_value_file")
+    .add_message_type<archive_reply>("cairn::archive_reply")
+    .add_message_type<retrieve_start>("cairn::retrieve_start")
+    .add_message_type<retrieve_next>("cairn::retrieve_next")
+    .add_message_type<retrieve_reply>("cairn::retrieve_reply")
+    .add_message_type<lookup>("cairn::lookup")
+    .add_message_type<lookup_reply>("cairn::lookup_reply")
+    .add_message_type<list_keys>("cairn::list_keys")
+    .add_message_type<list_reply>("cairn::list_reply")
+    .add_message_type<get_status>("cairn::get_status")
+    .add_message_type<status_reply>("cairn::status_reply");
+}
+
+} // namespace cairn

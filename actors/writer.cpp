@@ -1,0 +1,150 @@
+#include "actors/writer.hpp"
+
+#include "actors/faults.hpp"
+
+#include <chrono>
+#include <map>
+
+namespace cairn {
+
+namespace {
+
+using self_pointer = writer_actor::stateful_pointer<writer_state>;
+
+steady_time now() { return std::chrono::steady_clock::now(); }
+
+void deliver_answers(self_pointer self) {
+  auto& state = self->state;
+  auto answers = state.machine->take_answers();
+  if (answers.empty())
+    return;
+  std::map<std::uint64_t, std::shared_ptr<std::vector<write_answer>>> by_client;
+  for (auto& answer : answers) {
+    if (answer.code == errc::success && answer.proof.lsn != log_sequence_number{})
+      ++state.options.vitals->archives;
+    auto& batch = by_client[answer.ticket.client];
+    if (!batch)
+      batch = std::make_shared<std::vector<write_answer>>();
+    batch->push_back(std::move(answer));
+  }
+  for (auto& [client, batch] : by_client)
+    if (const auto found = state.clients.find(client); found != state.clients.end())
+      self->send(found->second, write_answers{std::move(batch)});
+}
+
+void publish_vitals(writer_state& state) {
+  auto& vitals = *state.options.vitals;
+  const auto& machine = *state.machine;
+  vitals.active_segments = static_cast<std::int64_t>(machine.active_segment_count());
+  vitals.completions_waiting = static_cast<std::int64_t>(machine.completion_count());
+  vitals.rounds = machine.last_round().value;
+  const auto oldest = machine.oldest_wait();
+  vitals.oldest_wait_since_us =
+    oldest ? std::chrono::duration_cast<std::chrono::microseconds>(oldest->time_since_epoch()).count() : 0;
+}
+
+/// Carries out what the machine asks for after an event.
+void pump(self_pointer self) {
+  auto& state = self->state;
+  auto& machine = *state.machine;
+  const auto& to = *state.neighbours;
+  for (auto& job : machine.take_digest_jobs()) {
+    self->send(to.digesters[state.next_digester], digest_request{std::move(job)});
+    state.next_digester = (state.next_digester + 1) % to.digesters.size();
+  }
+  if (auto job = machine.take_append())
+    self->send(to.value_file, append_records{std::make_shared<append_job>(std::move(*job))});
+  if (machine.take_abandon())
+    self->send(to.node_db, abandon_round{});
+  if (auto job = machine.take_fold())
+    self->send(to.node_db, fold_round{std::make_shared<const fold_job>(std::move(*job))});
+  if (machine.take_commit())
+    self->send(to.node_db, commit_round{});
+  deliver_answers(self);
+  if (machine.round_is_due() && !state.round_announced) {
+    state.round_announced = true;
+    self->send(to.sync_timer, round_due{});
+  }
+  if (state.stopped.pending() && machine.is_quiet())
+    state.stopped.deliver(writing_stopped{});
+}
+
+void admit(self_pointer self, const submit& message) {
+  auto& state = self->state;
+  auto& request = *message.request;
+  if (!state.clients.contains(request.ticket.client))
+    state.clients.emplace(request.ticket.client, caf::actor_cast<reply_actor>(self->current_sender()));
+  state.machine->admit(std::move(request), now());
+}
+
+void tick(self_pointer self, bool is_periodic) {
+  auto& state = self->state;
+  if (is_periodic) {
+    state.machine->tick(now());
+    publish_vitals(state);
+  } else {
+    state.round_announced = false;
+  }
+  if (!is_periodic || state.machine->has_unsynced())
+    state.machine->start_round();
+}
+
+void commit(self_pointer self, const round_committed& message) {
+  auto& state = self->state;
+  state.machine->committed(std::move(*message.outcome));
+  // Before the answers leave: a reader asked by a client that has one must not serve from an older database.
+  state.options.vitals->acknowledged_lsn = state.machine->position().value;
+  publish_vitals(state);
+}
+
+} // namespace
+
+writer_actor::behavior_type writer(self_pointer self, writer_options options, write_machine_start start) {
+  exit_on_exception(self);
+  auto& state = self->state;
+  state.options = std::move(options);
+  state.options.vitals->acknowledged_lsn = start.position.value;
+  state.machine.emplace(state.options.machine, std::move(start));
+  // Each handler is one event of the machine, then what it asks for.
+  const auto on_event = [self](auto&& event) {
+    event(*self->state.machine);
+    if (self->state.neighbours)
+      pump(self);
+  };
+  return {
+    [=](const connect_writer& m) {
+      self->state.neighbours = m.neighbours;
+      pump(self);
+    },
+    [=](const submit& m) { on_event([&](write_machine&) { admit(self, m); }); },
+    [=](const client_gone& m) { self->state.clients.erase(m.client); },
+    [=](const digest_verdict& m) {
+      on_event([&](write_machine& w) { w.digested(m.number, *m.crc32c, now()); });
+    },
+    [=](const records_appended& m) {
+      on_event([&](write_machine& w) {
+        for (const auto& at : m.outcome->placements)
+          self->state.options.vitals->bytes_archived += at.data_bytes;
+        w.appended(std::move(m.outcome->placements), std::move(m.outcome->file_rows));
+      });
+    },
+    [=](const log_synced&) { on_event([](write_machine& w) { w.synced(); }); },
+    [=](const log_failed& m) {
+      on_event([&](write_machine& w) {
+        w.write_failed(m.synced_lsn, std::move(m.outcome->placements), std::move(m.outcome->file_rows),
+                       *m.why);
+      });
+    },
+    [=](const space_report& m) { on_event([&](write_machine& w) { w.space_changed(m.has_space); }); },
+    [=](const round_committed& m) { on_event([&](write_machine&) { commit(self, m); }); },
+    [=](const sync_tick& m) { on_event([&](write_machine&) { tick(self, m.is_periodic); }); },
+    [=](stop_writing) -> caf::result<writing_stopped> {
+      auto promise = self->make_response_promise<writing_stopped>();
+      self->state.stopped = promise;
+      on_event([](write_machine& w) { w.stop(); });
+      return promise;
+    },
+  };
+}
+
+} // namespace cairn

@@ -1,0 +1,33 @@
+# Installs the libraries, the programs and a package: another project says find_package(cairn) and links to
+# cairn::core, cairn::actors or cairn::net. Include directives are the same inside and outside: "core/ids.hpp".
+option(CAIRN_INSTALL "Make the install target" ${PROJECT_IS_TOP_LEVEL})
+if(NOT CAIRN_INSTALL)
+  return()
+endif()
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+set(cairn_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cairn)
+
+foreach(part IN ITEMS options core actors net)
+  set_target_properties(cairn_${part} PROPERTIES EXPORT_NAME ${part})
+endforeach()
+install(TARGETS cairn_options cairn_core cairn_actors cairn_net EXPORT cairnTargets
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+install(TARGETS cairnd cairn RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/core ${PROJECT_SOURCE_DIR}/actors ${PROJECT_SOURCE_DIR}/net
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cairn COMPONENT development
+        FILES_MATCHING PATTERN "*.hpp")
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT programs)
+
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/cairnConfig.cmake.in
+                              ${PROJECT_BINARY_DIR}/cairnConfig.cmake
+                              INSTALL_DESTINATION ${cairn_package_dir}
+                              NO_SET_AND_CHECK_MACRO)
+# Before 1.0 a minor version may break its users.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/cairnConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/cairnConfig.cmake ${PROJECT_BINARY_DIR}/cairnConfigVersion.cmake
+              ${CMAKE_CURRENT_LIST_DIR}/FindCAF.cmake
+        DESTINATION ${cairn_package_dir} COMPONENT development)
+install(EXPORT cairnTargets NAMESPACE cairn:: DESTINATION ${cairn_package_dir} COMPONENT development)

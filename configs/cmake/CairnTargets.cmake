@@ -1,0 +1,15 @@
+# What every target of the project shares: the language, the warnings, the sanitizers.
+add_library(cairn_options INTERFACE)
+target_compile_features(cairn_options INTERFACE cxx_std_20)
+target_compile_options(cairn_options INTERFACE
+  $<BUILD_INTERFACE:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual>)
+if(CAIRN_WARNINGS_AS_ERRORS)
+  target_compile_options(cairn_options INTERFACE $<BUILD_INTERFACE:-Werror>)
+endif()
+if(CAIRN_SANITIZE)
+  target_compile_options(cairn_options INTERFACE $<BUILD_INTERFACE:-fsanitize=${CAIRN_SANITIZE} -fno-omit-frame-pointer>)
+  target_link_options(cairn_options INTERFACE $<BUILD_INTERFACE:-fsanitize=${CAIRN_SANITIZE}>)
+  if(CAIRN_SANITIZE MATCHES undefined)
+    target_compile_options(cairn_options INTERFACE $<BUILD_INTERFACE:-fno-sanitize-recover=undefined>)
+  endif()
+endif()

@@ -1,0 +1,36 @@
+# Debian's libcaf-dev ships neither a CMake package nor a .pc file. Imported targets: CAF::core, CAF::io.
+# Imported targets' headers are SYSTEM headers: CAF's warnings are not ours.
+include(FindPackageHandleStandardArgs)
+find_package(Threads REQUIRED)
+find_path(CAF_INCLUDE_DIR caf/actor_system.hpp)
+
+if(CAF_INCLUDE_DIR)
+  file(STRINGS ${CAF_INCLUDE_DIR}/caf/config.hpp caf_version_line REGEX "^#define CAF_VERSION [0-9]+")
+  string(REGEX MATCH "[0-9]+" caf_version_number "${caf_version_line}")
+  math(EXPR caf_major "${caf_version_number} / 10000")
+  math(EXPR caf_minor "${caf_version_number} / 100 % 100")
+  math(EXPR caf_patch "${caf_version_number} % 100")
+  set(CAF_VERSION ${caf_major}.${caf_minor}.${caf_patch})
+endif()
+
+foreach(component IN ITEMS core io)
+  find_library(CAF_${component}_LIBRARY caf_${component})
+  mark_as_advanced(CAF_${component}_LIBRARY)
+  if(CAF_INCLUDE_DIR AND CAF_${component}_LIBRARY)
+    set(CAF_${component}_FOUND TRUE)
+    if(NOT TARGET CAF::${component})
+      add_library(CAF::${component} UNKNOWN IMPORTED)
+      set_target_properties(CAF::${component} PROPERTIES IMPORTED_LOCATION ${CAF_${component}_LIBRARY}
+                                                         INTERFACE_INCLUDE_DIRECTORIES ${CAF_INCLUDE_DIR})
+    endif()
+  endif()
+endforeach()
+if(TARGET CAF::core)
+  set_target_properties(CAF::core PROPERTIES INTERFACE_LINK_LIBRARIES Threads::Threads)
+endif()
+if(TARGET CAF::io)
+  set_target_properties(CAF::io PROPERTIES INTERFACE_LINK_LIBRARIES CAF::core)
+endif()
+
+find_package_handle_standard_args(CAF REQUIRED_VARS CAF_INCLUDE_DIR VERSION_VAR CAF_VERSION HANDLE_COMPONENTS)
+mark_as_advanced(CAF_INCLUDE_DIR)

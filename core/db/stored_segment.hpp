@@ -1,0 +1,49 @@
+#pragma once
+/// Rows as values: what the database tells about segments.
+
+#include "core/archive.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace cairn {
+
+enum class segment_status : char { active = 'A', cancelled = 'C', final = 'F', tombstone = 'T' };
+
+/// Where one sequence lies.
+struct stored_sequence {
+  sequence_info info;
+  value_file_id value_file;
+  std::uint64_t data_offset_bytes = 0;
+
+  bool operator==(const stored_sequence&) const = default;
+};
+
+/// A row of table segment with its sequences and metadata.
+struct stored_segment {
+  segment_id id;
+  segment_status status = segment_status::active;
+  segment_info segment;
+  node_ids nodes;
+  file_info file;                         ///< of a final
+  unified_id deletes;                     ///< of a tombstone; 0 = every earlier version
+  std::vector<stored_sequence> sequences; ///< by number
+  metadata meta;
+
+  bool operator==(const stored_segment&) const = default;
+};
+
+/// What became of a record.
+struct fold_outcome {
+  enum class kind {
+    applied, ///< its facts are in the rows, now or since an earlier time
+    lost,    ///< an earlier record took or cancelled its key: it changed nothing
+    refused, ///< the database does not take it; it is in table rejected
+  };
+  kind what = kind::applied;
+  std::string reason;                     ///< of refused
+  std::optional<stored_segment> existing; ///< of a lost final or tombstone: what holds the key
+};
+
+} // namespace cairn

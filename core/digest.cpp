@@ -1,0 +1,101 @@
+#include "core/digest.hpp"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include <isa-l/crc.h>
+#include <openssl/evp.h>
+#include <zlib.h>
+
+namespace cairn {
+
+namespace {
+
+/// Small enough to stay in the first-level cache while each digest passes over it.
+constexpr std::size_t pass_bytes = 16 * 1024;
+
+EVP_MD_CTX* as_context(void* context) { return static_cast<EVP_MD_CTX*>(context); }
+
+/// Looking the algorithm up costs as much as hashing a small payload: done once.
+const EVP_MD* md5_algorithm() {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "MD5", nullptr);
+  return algorithm;
+}
+
+} // namespace
+
+std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t seed) {
+  // ISA-L takes an int length and leaves the customary complement to the caller.
+  auto crc = ~seed;
+  while (!data.empty()) {
+    const auto piece = data.first(std::min<std::size_t>(data.size(), 1U << 30));
+    auto* bytes = reinterpret_cast<unsigned char*>(const_cast<std::byte*>(piece.data()));
+    crc = crc32_iscsi(bytes, static_cast<int>(piece.size()), crc);
+    data = data.subspan(piece.size());
+  }
+  return ~crc;
+}
+
+std::uint32_t adler32(std::span<const std::byte> data, std::uint32_t seed) {
+  if (data.empty())
+    return seed; // zlib takes a null pointer as the wish for a first seed
+  return static_cast<std::uint32_t>(
+    ::adler32_z(seed, reinterpret_cast<const Bytef*>(data.data()), data.size()));
+}
+
+md5_hasher::md5_hasher() : context_(EVP_MD_CTX_new()) {
+  if (!context_ || md5_algorithm() == nullptr
+      || EVP_DigestInit_ex2(as_context(context_.get()), md5_algorithm(), nullptr) != 1)
+    throw std::bad_alloc();
+}
+md5_hasher::md5_hasher(md5_hasher&&) noexcept = default;
+md5_hasher& md5_hasher::operator=(md5_hasher&&) noexcept = default;
+md5_hasher::~md5_hasher() = default;
+
+void md5_hasher::context_deleter::operator()(void* context) const noexcept {
+  EVP_MD_CTX_free(as_context(context));
+}
+
+void md5_hasher::update(std::span<const std::byte> data) {
+  EVP_DigestUpdate(as_context(context_.get()), data.data(), data.size());
+}
+
+md5_digest md5_hasher::digest() const {
+  md5_hasher copy;
+  EVP_MD_CTX_copy_ex(as_context(copy.context_.get()), as_context(context_.get()));
+  md5_digest out{};
+  EVP_DigestFinal_ex(as_context(copy.context_.get()), out.data(), nullptr);
+  return out;
+}
+
+payload_digests digest_payload(std::span<const std::byte> data) {
+  // One context a thread: making one costs more than hashing a small payload.
+  thread_local const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context{EVP_MD_CTX_new(),
+                                                                                EVP_MD_CTX_free};
+  if (!context || EVP_DigestInit_ex2(context.get(), md5_algorithm(), nullptr) != 1)
+    throw std::bad_alloc();
+  payload_digests out;
+  while (!data.empty()) {
+    const auto piece = data.first(std::min(data.size(), pass_bytes));
+    EVP_DigestUpdate(context.get(), piece.data(), piece.size());
+    out.adler32 = adler32(piece, out.adler32);
+    out.crc32c = crc32c(piece, out.crc32c);
+    data = data.subspan(piece.size());
+  }
+  EVP_DigestFinal_ex(context.get(), out.md5.data(), nullptr);
+  return out;
+}
+
+std::string to_hex(std::span<const std::uint8_t> bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(bytes.size() * 2);
+  for (const auto byte : bytes) {
+    out += digits[byte >> 4U];
+    out += digits[byte & 15U];
+  }
+  return out;
+}
+
+} // namespace cairn

@@ -1,0 +1,45 @@
+#include "core/payload.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace cairn {
+
+payload payload::uninitialized(std::size_t size_bytes) noexcept {
+  payload result;
+  if (size_bytes == 0)
+    return result;
+  auto* memory = static_cast<std::byte*>(std::malloc(size_bytes));
+  if (memory == nullptr)
+    return result;
+  try {
+    result.buffer_ = std::shared_ptr<std::byte>(memory, std::free);
+  } catch (const std::bad_alloc&) {
+    return result; // shared_ptr has freed the memory
+  }
+  result.begin_ = memory;
+  result.size_bytes_ = size_bytes;
+  return result;
+}
+
+payload payload::copy_of(std::span<const std::byte> bytes) {
+  auto result = uninitialized(bytes.size());
+  if (result.size() != bytes.size())
+    throw std::bad_alloc();
+  if (!bytes.empty())
+    std::memcpy(result.begin_, bytes.data(), bytes.size());
+  return result;
+}
+
+payload payload::slice(std::size_t offset, std::size_t size_bytes) const {
+  if (offset > size_bytes_ || size_bytes > size_bytes_ - offset)
+    __builtin_trap();
+  payload result;
+  result.buffer_ = buffer_;
+  result.begin_ = begin_ == nullptr ? nullptr : begin_ + offset;
+  result.size_bytes_ = size_bytes;
+  return result;
+}
+
+} // namespace cairn

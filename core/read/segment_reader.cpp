@@ -1,0 +1,273 @@
+#include "core/read/segment_reader.hpp"
+
+#include "core/db/database_session.hpp"
+#include "core/db/segment_rows.hpp"
+#include "core/db/sql_time.hpp"
+#include "core/utf8.hpp"
+
+#include <unordered_map>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+namespace cairn {
+
+namespace {
+
+/// Condition on segment row s: it belongs to a version that anyone may see. The result depends on the rows
+/// alone, not on their order of arrival. Source: spec section 7, "Visibility".
+#define CAIRN_SQL_VISIBLE                                                                                    \
+  "s.status = 'F' AND s.handoff_node_id IS NULL"                                                             \
+  " AND (s.conjoined_part = 0 OR EXISTS (SELECT FROM cairn.conjoined c WHERE c.unified_id = s.unified_id"    \
+  "      AND coalesce(c.handoff_node_id, 0) = 0 AND c.complete_timestamp IS NOT NULL AND c.abort_timestamp " \
+  "IS NULL))"                                                                                                \
+  " AND NOT EXISTS (SELECT FROM cairn.segment t WHERE t.collection_id = s.collection_id AND t.key = s.key"   \
+  "      AND t.status = 'T' AND t.handoff_node_id IS NULL"                                                   \
+  "      AND (t.file_tombstone_unified_id = s.unified_id"                                                    \
+  "           OR (t.file_tombstone_unified_id IS NULL AND t.unified_id > s.unified_id)))"
+
+/// Size of the object of row s: of a conjoined one, that of all its parts held here.
+#define CAIRN_SQL_OBJECT_SIZE                                                                                \
+  "CASE WHEN s.conjoined_part = 0 THEN s.file_size ELSE"                                                     \
+  " (SELECT sum(p.file_size)::int8 FROM (SELECT DISTINCT ON (conjoined_part) file_size FROM cairn.segment"   \
+  "  WHERE collection_id = s.collection_id AND key = s.key AND unified_id = s.unified_id AND status = 'F'"   \
+  "  AND handoff_node_id IS NULL) p) END"
+
+constexpr auto sql_newest =
+  "SELECT s.unified_id FROM cairn.segment s WHERE s.collection_id = $1 AND s.key = $2"
+  " AND " CAIRN_SQL_VISIBLE " ORDER BY s.unified_id DESC LIMIT 1";
+constexpr auto sql_this_version =
+  "SELECT s.unified_id FROM cairn.segment s WHERE s.collection_id = $1 AND s.key = $2"
+  " AND s.unified_id = $3 AND " CAIRN_SQL_VISIBLE " LIMIT 1";
+constexpr auto sql_tombstone = "SELECT " CAIRN_SQL_TO_US(
+  "timestamp") " FROM cairn.segment WHERE collection_id = $1"
+               " AND key = $2 AND unified_id = $3 AND status = 'T' AND handoff_node_id IS NULL LIMIT 1";
+constexpr auto sql_held =
+  "SELECT s.conjoined_part, s.segment_num, count(q.sequence_num), coalesce(sum(q.size), 0)::int8,"
+  " (array_agg(q.value_file_id ORDER BY q.sequence_num))[1],"
+  " (array_agg(q.value_file_offset ORDER BY q.sequence_num))[1]"
+  " FROM cairn.segment s LEFT JOIN cairn.segment_sequence q ON q.segment_id = s.id"
+  " WHERE s.collection_id = $1 AND s.key = $2 AND s.unified_id = $3 AND s.status = 'F'"
+  " AND s.handoff_node_id IS NULL GROUP BY s.id ORDER BY s.conjoined_part, s.segment_num";
+constexpr auto sql_object = "SELECT " CAIRN_SQL_OBJECT_SIZE ", s.file_adler32, s.file_hash, " CAIRN_SQL_TO_US(
+  "s.timestamp") ", s.id, s.conjoined_part, s.segment_num"
+                 " FROM cairn.segment s WHERE s.collection_id = $1 AND s.key = $2 AND s.unified_id = $3"
+                 " AND s.status = 'F' AND s.handoff_node_id IS NULL ORDER BY s.conjoined_part, s.segment_num "
+                 "LIMIT 1";
+// The index on (collection_id, key, unified_id DESC) gives the rows in this very order: no sort, and it stops
+// early.
+constexpr auto sql_list = "SELECT DISTINCT ON (s.key) s.key, s.unified_id, " CAIRN_SQL_TO_US(
+  "s.timestamp") ", " CAIRN_SQL_OBJECT_SIZE " FROM cairn.segment s WHERE s.collection_id = $1 AND s.key > $2"
+                 " AND s.key >= $3 AND ($4 = '' OR s.key < $4) AND " CAIRN_SQL_VISIBLE
+                 " ORDER BY s.key, s.unified_id DESC LIMIT $5";
+constexpr auto sql_space_of = "SELECT space_id FROM cairn.value_file WHERE id = $1";
+
+} // namespace
+
+struct segment_reader::session {
+  std::unique_ptr<pqxx::connection> connection;
+  std::unordered_map<value_file_id, space_id> spaces; ///< where files lie, as far as known
+};
+
+segment_reader::segment_reader(disk& disk, std::string spaces_root, std::string connection_string)
+    : files_(disk, std::move(spaces_root)), connection_string_(std::move(connection_string)) {}
+segment_reader::~segment_reader() = default;
+
+result<segment_reader::session*> segment_reader::connected(log_sequence_number at_least) {
+  if (session_)
+    return session_.get();
+  auto opened = guarded([&] {
+    auto fresh = std::make_unique<session>();
+    fresh->connection = connect_session(connection_string_, "cairnd-reader");
+    prepare_load_segment(*fresh->connection);
+    auto& c = *fresh->connection;
+    c.prepare("newest", sql_newest);
+    c.prepare("this_version", sql_this_version);
+    c.prepare("tombstone", sql_tombstone);
+    c.prepare("held", sql_held);
+    c.prepare("object", sql_object);
+    c.prepare("list", sql_list);
+    c.prepare("space_of", sql_space_of);
+    pqxx::nontransaction query(c);
+    const auto position = query.exec1("SELECT lsn FROM cairn.log_position")[0].as<std::uint64_t>();
+    return std::pair(std::move(fresh), log_sequence_number{position});
+  });
+  if (!opened)
+    return fail(errc::database_unavailable, "database cannot be read: " + opened.error().message);
+  if (opened->second < at_least)
+    return fail(
+      errc::database_unavailable,
+      fmt::format("the database stands at log position {}, {} was acknowledged: it is being replayed",
+                  opened->second.value, at_least.value));
+  session_ = std::move(opened->first);
+  return session_.get();
+}
+
+template <class Body>
+auto segment_reader::query(log_sequence_number at_least, Body&& body)
+  -> result<std::invoke_result_t<Body, session&>> {
+  // A connection that broke while it was idle is noticed at its next use: that use is tried once more.
+  for (int attempt = 0;; ++attempt) {
+    auto open = connected(at_least);
+    if (!open)
+      return pass_failure(open);
+    auto answered = guarded([&] { return body(**open); });
+    if (answered)
+      return std::move(*answered);
+    session_.reset();
+    if (answered.error().what == database_fault::kind::lost && attempt == 0)
+      continue;
+    return fail(errc::database_unavailable, "database cannot be read: " + answered.error().message);
+  }
+}
+
+result<visible_version> segment_reader::look_up(collection_id collection, const std::string& key,
+                                                unified_id version, log_sequence_number at_least) {
+  auto found = query(at_least, [&](session& s) -> std::optional<visible_version> {
+    pqxx::work snapshot(*s.connection);
+    const auto visible = version == unified_id{}
+                           ? snapshot.exec_prepared("newest", collection.value, key)
+                           : snapshot.exec_prepared("this_version", collection.value, key, version.value);
+    visible_version out;
+    if (visible.empty()) {
+      if (version == unified_id{})
+        return std::nullopt;
+      const auto tombstone = snapshot.exec_prepared("tombstone", collection.value, key, version.value);
+      if (tombstone.empty())
+        return std::nullopt;
+      out.version = version;
+      out.timestamp.value = tombstone[0][0].as<std::int64_t>();
+      out.is_tombstone = true;
+      return out;
+    }
+    out.version.value = visible[0][0].as<std::uint64_t>();
+    const auto object = snapshot.exec_prepared1("object", collection.value, key, out.version.value);
+    out.file.size_bytes = object[0].as<std::int64_t>();
+    out.timestamp.value = object[3].as<std::int64_t>();
+    for (const auto& row : snapshot.exec_prepared("held", collection.value, key, out.version.value)) {
+      held_segment held;
+      held.conjoined_part = row[0].as<std::int32_t>();
+      held.segment_num = row[1].as<std::int32_t>();
+      held.sequence_count = row[2].as<std::int32_t>();
+      held.size_bytes = row[3].as<std::int64_t>();
+      held.value_file.value = row[4].as<std::int32_t>(0);
+      held.offset_bytes = row[5].as<std::uint64_t>(0);
+      out.segments.push_back(held);
+    }
+    const auto first = load_segment(
+      snapshot, {out.version, object[5].as<std::int32_t>(), object[6].as<std::int32_t>(), node_id{}});
+    if (first) {
+      out.meta = first->meta;
+      out.file.adler32 = first->file.adler32;
+      out.file.md5 = first->file.md5;
+    }
+    return out;
+  });
+  if (!found)
+    return pass_failure(found);
+  if (!*found)
+    return fail(errc::not_found, version == unified_id{} ? "no such key" : "no such version of the key");
+  return std::move(**found);
+}
+
+result<key_listing> segment_reader::list_keys(const cairn::list_keys& request, log_sequence_number at_least) {
+  return query(at_least, [&](session& s) {
+    pqxx::nontransaction transaction(*s.connection);
+    key_listing out;
+    const auto rows =
+      transaction.exec_prepared("list", request.collection.value, request.marker, request.prefix,
+                                after_prefix(request.prefix), request.limit + 1);
+    for (const auto& row : rows) {
+      if (static_cast<std::int32_t>(out.keys.size()) == request.limit) {
+        out.is_truncated = true;
+        break;
+      }
+      out.keys.push_back({row[0].as<std::string>(), unified_id{row[1].as<std::uint64_t>()},
+                          timestamp_us{row[2].as<std::int64_t>()}, row[3].as<std::int64_t>()});
+    }
+    return out;
+  });
+}
+
+result<stored_segment> segment_reader::find_segment(const segment_key& key, log_sequence_number at_least) {
+  auto found = query(at_least, [&](session& s) {
+    pqxx::work snapshot(*s.connection);
+    return load_segment(snapshot, key);
+  });
+  if (!found)
+    return pass_failure(found);
+  if (!*found || (*found)->status != segment_status::final)
+    return fail(errc::not_found, "no such segment is stored here");
+  return std::move(**found);
+}
+
+result<stored_segment> segment_reader::find_newest(collection_id collection, const std::string& key,
+                                                   log_sequence_number at_least) {
+  auto found = query(at_least, [&](session& s) -> std::optional<stored_segment> {
+    pqxx::work snapshot(*s.connection);
+    const auto visible = snapshot.exec_prepared("newest", collection.value, key);
+    if (visible.empty())
+      return std::nullopt;
+    const auto version = visible[0][0].as<std::uint64_t>();
+    const auto object = snapshot.exec_prepared1("object", collection.value, key, version);
+    return load_segment(
+      snapshot, {unified_id{version}, object[5].as<std::int32_t>(), object[6].as<std::int32_t>(), node_id{}});
+  });
+  if (!found)
+    return pass_failure(found);
+  if (!*found)
+    return fail(errc::not_found, "no such key");
+  return std::move(**found);
+}
+
+result<payload> segment_reader::read_sequence(const stored_segment& segment, std::size_t index) {
+  const auto& sequence = segment.sequences[index];
+  for (int attempt = 0;; ++attempt) {
+    auto space = query({}, [&](session& s) {
+      auto known = s.spaces.find(sequence.value_file);
+      if (known == s.spaces.end()) {
+        pqxx::nontransaction transaction(*s.connection);
+        const auto rows = transaction.exec_prepared("space_of", sequence.value_file.value);
+        if (rows.empty())
+          return space_id{};
+        known = s.spaces.emplace(sequence.value_file, space_id{rows[0][0].as<std::int32_t>()}).first;
+      }
+      return known->second;
+    });
+    if (!space)
+      return pass_failure(space);
+    auto data = files_.read(
+      {*space, sequence.value_file, sequence.data_offset_bytes, &segment.segment, &sequence.info});
+    if (data)
+      return data;
+    files_.drop(sequence.value_file); // it may have moved to another space since
+    if (session_)
+      session_->spaces.erase(sequence.value_file);
+    if (attempt == 0)
+      continue;
+    spdlog::error(
+      "sequence_damaged key=\"{}\" version={} segment_num={} sequence={} value_file={} offset_bytes={} "
+      "reason=\"{}\"",
+      segment.segment.key, segment.segment.version.value, segment.segment.segment_num,
+      sequence.info.sequence_num, sequence.value_file.value, sequence.data_offset_bytes,
+      data.error().message);
+    note_damage(segment, index);
+    return fail(errc::damaged,
+                fmt::format("sequence {} of segment {} in value file {}: {}", sequence.info.sequence_num,
+                            segment.segment.segment_num, sequence.value_file.value, data.error().message));
+  }
+}
+
+void segment_reader::note_damage(const stored_segment& segment, std::size_t index) {
+  const std::int32_t numbers[] = {segment.sequences[index].info.sequence_num};
+  auto noted = query({}, [&](session& s) {
+    pqxx::work transaction(*s.connection);
+    insert_damaged(transaction, segment.segment, numbers);
+    transaction.commit();
+    return true;
+  });
+  if (!noted)
+    spdlog::warn("damage_not_recorded reason=\"{}\"", noted.error().message);
+}
+
+} // namespace cairn

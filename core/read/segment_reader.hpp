@@ -1,0 +1,69 @@
+#pragma once
+/// Look-ups and retrievals: rows from a database connection of its own, bytes from the value files, each
+/// sequence verified before it is handed out. Source: spec section 7.
+
+#include "core/db/stored_segment.hpp"
+#include "core/disk/disk.hpp"
+#include "core/messages.hpp"
+#include "core/read/value_file_cache.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace cairn {
+
+/// A visible version of a key.
+struct visible_version {
+  unified_id version;
+  timestamp_us timestamp;
+  file_info file; ///< of a conjoined version: the sum of its parts' sizes
+  bool is_tombstone = false;
+  std::vector<held_segment> segments;
+  metadata meta;
+};
+
+struct key_listing {
+  std::vector<listed_key> keys;
+  bool is_truncated = false;
+};
+
+/// Not thread-safe: one thread owns it. Connects when first asked, and again after the connection was lost.
+class segment_reader {
+public:
+  /// @param disk, must outlive this
+  segment_reader(disk& disk, std::string spaces_root, std::string connection_string);
+  ~segment_reader();
+
+  /// @param at_least the last acknowledged LSN: a connection to a database that is behind it is not served
+  /// from, for it has lost commits that are being replayed
+  /// @error not_found, database_unavailable
+  result<visible_version> look_up(collection_id collection, const std::string& key, unified_id version,
+                                  log_sequence_number at_least);
+  /// @error database_unavailable
+  result<key_listing> list_keys(const cairn::list_keys& request, log_sequence_number at_least);
+  /// The final segment that holds a key. @error not_found, database_unavailable
+  result<stored_segment> find_segment(const segment_key& key, log_sequence_number at_least);
+  /// The segment with the smallest number of the newest visible version. @error not_found,
+  /// database_unavailable
+  result<stored_segment> find_newest(collection_id collection, const std::string& key,
+                                     log_sequence_number at_least);
+
+  /// Reads and verifies one sequence. What is damaged is noted in damaged_segment.
+  /// @error damaged, database_unavailable (where the file lies is not known)
+  result<payload> read_sequence(const stored_segment& segment, std::size_t index);
+
+private:
+  struct session;
+  result<session*> connected(log_sequence_number at_least);
+  template <class Body>
+  auto query(log_sequence_number at_least, Body&& body) -> result<std::invoke_result_t<Body, session&>>;
+  void note_damage(const stored_segment& segment, std::size_t index);
+
+  value_file_cache files_;
+  std::string connection_string_;
+  std::unique_ptr<session> session_; ///< null = not connected
+};
+
+} // namespace cairn

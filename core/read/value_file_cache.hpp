@@ -1,0 +1,52 @@
+#pragma once
+/// Open value files, and the reading of verified records from them.
+
+#include "core/disk/disk.hpp"
+#include "core/log/record.hpp"
+
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <string>
+
+namespace cairn {
+
+/// Keeps the files used last open. Not thread-safe.
+class value_file_cache {
+public:
+  /// @param disk, must outlive this
+  value_file_cache(disk& disk, std::string spaces_root, std::size_t max_open_files = 64);
+
+  /// Where a sequence should lie, and what its record must say.
+  struct wanted {
+    space_id space;
+    value_file_id file;
+    std::uint64_t data_offset_bytes = 0;
+    const segment_info* segment = nullptr;
+    const sequence_info* sequence = nullptr;
+  };
+
+  /// Reads a sequence's record, header and data at once, and verifies both checksums and that it is the
+  /// record wanted.
+  /// @returns its data
+  /// @error damaged: says what does not fit; storage_error: the file cannot be read
+  result<payload> read(const wanted& what);
+
+  /// Forgets a file, which may have moved.
+  void drop(value_file_id file);
+
+private:
+  struct open_file {
+    value_file_id id;
+    std::unique_ptr<disk_file> file;
+    std::uint64_t nonce = 0;
+  };
+  result<open_file*> open(space_id space, value_file_id id);
+
+  disk& disk_;
+  std::string spaces_root_;
+  std::size_t max_open_files_;
+  std::list<open_file> files_; ///< the one used last first
+};
+
+} // namespace cairn

@@ -1,0 +1,137 @@
+#include "core/store/replay.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+namespace cairn {
+
+namespace {
+
+constexpr std::size_t batch_records = 5'000;
+
+/// Collects records and folds them batch by batch.
+class replayer {
+public:
+  replayer(node_database& database, log_sequence_number from) : database_(database) {
+    outcome_.position = from;
+  }
+
+  [[nodiscard]] log_sequence_number position() const {
+    return batch_.empty() ? outcome_.position : batch_.back().at.lsn;
+  }
+
+  result<void> add(record_body body, const placement& at, bool is_intact) {
+    if (!is_intact)
+      damaged_.push_back(batch_.size());
+    batch_.push_back({std::move(body), at});
+    return batch_.size() < batch_records ? result<void>{} : flush();
+  }
+
+  result<void> flush() {
+    if (batch_.empty())
+      return {};
+    node_database::round round;
+    round.expected_position = outcome_.position;
+    round.new_position = batch_.back().at.lsn;
+    round.records = batch_;
+    if (auto begun = database_.begin_round(round); !begun)
+      return pass_failure(begun);
+    if (auto committed = database_.commit_round(); !committed)
+      return committed;
+    outcome_.position = round.new_position;
+    outcome_.records += static_cast<std::int64_t>(batch_.size());
+    for (const auto index : damaged_) {
+      const auto& record = std::get<sequence_record>(batch_[index].body);
+      const std::int32_t numbers[] = {record.sequence.sequence_num};
+      if (auto noted = database_.put_damaged(record.of.segment, numbers); !noted)
+        return noted;
+    }
+    outcome_.damaged_sequences += static_cast<std::int64_t>(damaged_.size());
+    batch_.clear();
+    damaged_.clear();
+    return {};
+  }
+
+  [[nodiscard]] const replay_outcome& outcome() const { return outcome_; }
+
+private:
+  node_database& database_;
+  replay_outcome outcome_;
+  std::vector<placed_record> batch_;
+  std::vector<std::size_t> damaged_; ///< indices in batch_
+};
+
+result<void> replay_file(disk& disk, const log_file& file, log_sequence_number to, replayer& into) {
+  auto scanner = log_directory::open(disk, file);
+  if (!scanner)
+    return pass_failure(scanner);
+  for (;;) {
+    auto step = scanner->next();
+    if (!step)
+      return pass_failure(step);
+    if (std::holds_alternative<end_of_file>(*step))
+      return {};
+    if (const auto* unparsed = std::get_if<unparsed_bytes>(&*step)) {
+      const auto at = scanner->resync();
+      if (!at)
+        return tl::unexpected(at.error());
+      spdlog::error("log_damaged file={} offset_bytes={} next_record_at={} reason=\"{}\"", file.path,
+                    unparsed->offset, *at, unparsed->reason);
+      continue;
+    }
+    auto& record = std::get<scanned_record>(*step);
+    if (record.at.lsn > to)
+      return {};
+    if (record.at.lsn <= into.position() || !record.body)
+      continue;
+    auto intact = result<bool>{true};
+    if (std::holds_alternative<sequence_record>(*record.body))
+      intact = scanner->data_is_intact(record);
+    if (!intact)
+      return pass_failure(intact);
+    if (!*intact)
+      spdlog::error("sequence_damaged file={} offset_bytes={}", file.path, record.at.record_offset);
+    if (auto added = into.add(std::move(*record.body), record.at, *intact); !added)
+      return added;
+  }
+}
+
+} // namespace
+
+result<replay_outcome> replay_log(disk& disk, const log_directory& log, node_database& database,
+                                  log_sequence_number from, log_sequence_number to) {
+  replayer replay(database, from);
+  bool reaches_back = to <= from;
+  const log_file* previous = nullptr;
+  for (std::size_t i = 0; i < log.files.size() && from < to; ++i) {
+    const auto& file = log.files[i];
+    const auto is_past =
+      i + 1 < log.files.size() && log.files[i + 1].header.first_lsn.value <= from.value + 1;
+    if (file.header.first_lsn.value <= from.value + 1)
+      reaches_back = true;
+    if (is_past)
+      continue;
+    if (file.header.first_lsn > to)
+      break;
+    if (!reaches_back)
+      break;
+    if (previous != nullptr && file.header.predecessor != previous->id)
+      return fail(errc::conflict,
+                  fmt::format("value file {} is missing, the one before {}: restore it, or run `cairn "
+                              "rebuild` to make a new database of what is there",
+                              file.header.predecessor.value, file.path));
+    if (auto replayed = replay_file(disk, file, to, replay); !replayed)
+      return pass_failure(replayed);
+    previous = &file;
+  }
+  if (!reaches_back)
+    return fail(errc::conflict,
+                fmt::format("the database stands at log position {}, older than the log that is "
+                            "still there: run `cairn rebuild` to make a new one from the value files",
+                            from.value));
+  if (auto flushed = replay.flush(); !flushed)
+    return pass_failure(flushed);
+  return replay.outcome();
+}
+
+} // namespace cairn

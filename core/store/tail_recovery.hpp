@@ -1,0 +1,25 @@
+#pragma once
+/// What a crash left of a value file that nobody closed. Source: spec section 8.
+
+#include "core/log/value_file_row.hpp"
+#include "core/store/log_directory.hpp"
+
+namespace cairn {
+
+struct recovered_file {
+  value_file_row row;               ///< closed; its size is where the file's valid bytes end
+  log_sequence_number last_lsn;     ///< of its last valid record; 0 = it has none
+  std::int64_t max_row_id = 0;      ///< of its segments and conjoined archives
+  std::uint64_t torn_bytes = 0;     ///< past the valid end
+  std::int64_t damaged_regions = 0; ///< below what was synced: reported, skipped, not repaired
+};
+
+/// Finds where the file's valid bytes end, makes them durable, and gathers its row. Nothing is written.
+/// A record that does not parse (or a sequence whose data do not fit) lies in a torn tail when it is numbered
+/// past all that is known to be synced; otherwise it is damage, and the scan goes on at the next record.
+/// @param known_synced the database's position; the file's own records may tell more
+/// @error storage_error; version_mismatch: a newer program wrote it
+result<recovered_file> recover_file(disk& disk, const log_file& file, log_sequence_number known_synced,
+                                    timestamp_us close_time);
+
+} // namespace cairn

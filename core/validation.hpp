@@ -1,0 +1,55 @@
+#pragma once
+/// The one place where requests are checked, before anything reaches the log: ranges of every field, names of
+/// nodes, sizes, and whatever the database would refuse. Source: spec section 2.
+
+#include "core/messages.hpp"
+#include "core/write/write_request.hpp"
+
+#include <map>
+#include <string>
+
+namespace cairn {
+
+/// The cluster's nodes by name. Immutable once shared.
+class node_directory {
+public:
+  explicit node_directory(std::vector<node_record> nodes);
+
+  /// @error unknown_node: names it
+  [[nodiscard]] result<node_id> id_of(const std::string& name) const;
+  /// Empty for an id that is not known.
+  [[nodiscard]] std::string name_of(node_id id) const;
+  [[nodiscard]] const std::vector<node_record>& all() const { return nodes_; }
+
+private:
+  std::vector<node_record> nodes_;
+  std::map<std::string, node_id, std::less<>> by_name_;
+};
+
+/// What checks need to know about the node.
+struct validation_context {
+  const node_directory& nodes;
+  const node_limits& limits;
+};
+
+/// Checks a request and resolves its names.
+/// @returns what the writer takes; its digests are not checked yet
+/// @error invalid_message: names the field and says what fits; unknown_node; size_mismatch
+result<write_operation> to_operation(archive_key_entire&& message, const validation_context& context);
+result<write_operation> to_operation(archive_key_start&& message, const validation_context& context);
+result<write_operation> to_operation(archive_key_next&& message, const validation_context& context);
+result<write_operation> to_operation(archive_key_final&& message, const validation_context& context);
+
+/// @error invalid_message, unknown_node
+result<void> validate(const retrieve_start& message, const validation_context& context);
+result<void> validate(const lookup& message);
+result<void> validate(const list_keys& message);
+result<void> validate(const envelope& env);
+
+result<segment_key> resolve(const named_segment_key& key, const validation_context& context);
+
+/// Digests the data and compares them with what the message says.
+/// @returns the CRC-32C. @error md5_mismatch, adler32_mismatch
+result<std::uint32_t> check_digests(const sequence_info& expected, const payload& data);
+
+} // namespace cairn

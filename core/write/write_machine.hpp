@@ -1,0 +1,291 @@
+#pragma once
+/// The writer's state machine as plain data: active segments, completions, and the rounds that make them
+/// durable. It does no I/O and knows no clock: the writer actor feeds it events and carries out what it asks
+/// for.
+///
+/// A request's way: admit() -> (digests) -> a transition gives records -> take_append() -> appended():
+/// placed, starts and nexts are answered -> start_round() -> synced() and folded rows -> committed():
+/// completions are answered. Source: spec sections 2, 3 and 5; actors/README.md has the table of states and
+/// messages.
+
+#include "core/db/stored_segment.hpp"
+#include "core/log/value_file_row.hpp"
+#include "core/write/write_request.hpp"
+
+#include <chrono>
+#include <deque>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+namespace cairn {
+
+using steady_time = std::chrono::steady_clock::time_point;
+
+struct write_machine_options {
+  std::chrono::milliseconds idle_limit{60'000};        ///< an active segment without a message is cancelled
+  std::chrono::milliseconds database_patience{10'000}; ///< then what waits gets database_unavailable
+  std::chrono::milliseconds cancel_grace{600'000};     ///< how long a cancelled key is remembered here
+  std::size_t max_cancelled_keys = 100'000;            ///< at most so many of them
+  std::size_t early_write_bytes = 8U << 20U; ///< payload that is written without waiting for a round
+};
+
+/// Payload to be digested and compared.
+struct digest_job {
+  std::uint64_t number = 0;
+  sequence_info expected;
+  payload data;
+};
+
+/// Records for the log; at most one job is outstanding.
+struct append_job {
+  std::vector<record_body> records; ///< may be empty when then_sync
+  bool then_sync = false;
+  /// write_failed() calls before it was made. A log that has failed more often drops it without an answer.
+  std::uint64_t failures_seen = 0;
+};
+
+/// A round's rows; at most one job is outstanding.
+struct fold_job {
+  round_number round;
+  log_sequence_number new_position;
+  std::vector<placed_record> records;
+  std::vector<value_file_row> file_rows;
+  std::vector<segment_key> look_ups;
+};
+
+/// What the database made of a round.
+struct fold_result {
+  std::vector<fold_outcome> records;
+  std::vector<std::optional<stored_segment>> look_ups;
+};
+
+struct write_machine_start {
+  std::int64_t next_row_id = 1;       ///< larger than every id of a segment or conjoined row, ever
+  log_sequence_number position;       ///< everything up to here is in the database
+  std::vector<segment_key> cancelled; ///< keys cancelled lately, recovery's own among them
+};
+
+class write_machine {
+public:
+  write_machine(write_machine_options options, write_machine_start start);
+
+  // --- events
+  // -----------------------------------------------------------------------------------------------------
+
+  /// A request, in order of arrival. Its one answer follows, sooner or later.
+  void admit(write_request request, steady_time now);
+  /// Verdict on a digest_job: the data's CRC-32C, or the failure to answer with.
+  void digested(std::uint64_t number, result<std::uint32_t> verdict, steady_time now);
+  /// The sync timer: closes the round that fills and starts it, unless one is under way.
+  void start_round();
+  /// Time passes: idle segments are cancelled, waits for the database bounded.
+  void tick(steady_time now);
+  /// From the value file: whether archives have room above the reserve.
+  void space_changed(bool has_space) { has_space_ = has_space; }
+  /// From here on new requests are answered shutting_down and active segments are cancelled.
+  void stop();
+
+  void appended(std::vector<placement> placements, std::vector<value_file_row> file_rows);
+  void synced();
+  /// A write or sync failed, and everything above `synced_lsn` is void and fenced off for ever. It ends the
+  /// outstanding append, even one that the log has not seen yet: see append_job::failures_seen.
+  /// @param placements of the outstanding append's records: those that hold
+  void write_failed(log_sequence_number synced_lsn, std::vector<placement> placements,
+                    std::vector<value_file_row> file_rows, const failure& why);
+  void committed(fold_result outcome);
+
+  // --- what it asks for
+  // -------------------------------------------------------------------------------------------
+
+  std::vector<write_answer> take_answers();
+  std::vector<digest_job> take_digest_jobs();
+  std::optional<append_job> take_append();
+  std::optional<fold_job> take_fold();
+  /// True once when the folded round may be committed: its records are synced.
+  bool take_commit() { return std::exchange(commit_due_, false); }
+  /// True once when the folded round must be abandoned: its records are void.
+  bool take_abandon() { return std::exchange(abandon_due_, false); }
+
+  /// A completion waits and no round is under way: start_round() at once.
+  [[nodiscard]] bool round_is_due() const;
+  /// Something is written or about to be, and not yet part of a round.
+  [[nodiscard]] bool has_unsynced() const;
+  /// Nothing active, nothing waiting, nothing under way.
+  [[nodiscard]] bool is_quiet() const;
+
+  // --- for status
+  // -------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] std::size_t active_segment_count() const { return active_.size(); }
+  [[nodiscard]] std::size_t completion_count() const { return completions_.size(); }
+  [[nodiscard]] round_number last_round() const { return last_round_; }
+  /// Every acknowledged fact has a number up to this one, and readers may see it.
+  [[nodiscard]] log_sequence_number position() const { return position_; }
+  [[nodiscard]] std::optional<steady_time> oldest_wait() const;
+
+private:
+  using completion_id = std::uint64_t;
+
+  /// What makes two archives of one segment key the same.
+  struct segment_content {
+    segment_info segment;
+    node_ids nodes;
+    std::vector<sequence_info> sequences;
+    file_info file;
+    metadata meta;
+    unified_id deletes; ///< of a tombstone, which has no sequences
+
+    bool operator==(const segment_content&) const = default;
+  };
+
+  struct active_segment {
+    segment_identity of;
+    std::vector<sequence_info> sequences; ///< accepted so far; their numbers are their places
+    std::uint64_t total_bytes = 0;
+    steady_time last_used;
+    log_sequence_number first_placed; ///< of its records; 0 = none yet
+  };
+
+  /// A request that is answered when its round is committed.
+  struct completion {
+    std::vector<write_ticket> tickets;
+    std::vector<write_ticket> overtaken; ///< finals that this cancel overtook: answered `cancelled`
+    steady_time since;
+    std::optional<segment_content> content; ///< of a segment or tombstone
+    std::optional<segment_id> finalizing;   ///< the segment that is final by it
+    std::optional<cancel_record> cancels;   ///< must come to pass: written again when it is void
+    segment_key key;                        ///< of a segment
+    std::int64_t count = 0;
+    placement acknowledged; ///< of its last record, once appended
+  };
+
+  /// What hangs on records of a batch.
+  struct batch_entry {
+    std::size_t records_end = 0; ///< number of the batch's records up to and including its last one
+    bool has_records = false;
+    std::vector<write_ticket> written; ///< answered when appended
+    std::optional<completion_id> completes;
+    std::optional<segment_id> segment; ///< the attempt it belongs to
+    segment_key key;
+  };
+
+  /// A next or final without an active segment: the database tells whether it is a repeat.
+  struct look_up {
+    segment_key key;
+    std::optional<write_ticket> ticket; ///< none: answered, the database was too slow
+    steady_time since;
+    std::variant<next_request, final_request> repeat;
+  };
+
+  struct round {
+    round_number number;
+    std::vector<placed_record> records;
+    std::vector<value_file_row> file_rows;
+    std::vector<std::pair<std::optional<std::size_t>, completion_id>>
+      completes; ///< (its last record, if any; whose)
+    std::vector<look_up> look_ups;
+    bool synced = false; ///< once under way
+  };
+
+  struct queued_request {
+    std::uint64_t number = 0;
+    write_request request;
+    bool waits_for_digest = false;
+    std::optional<failure> bad_data;
+  };
+
+  // Order of arrival for each segment.
+  static std::optional<segment_key> key_of_operation(const write_operation& operation);
+  static incoming_sequence* sequence_of(write_operation& operation);
+  void drain_queue(const segment_key& key, steady_time now);
+
+  // Transitions; each answers or leaves a completion behind.
+  void perform(write_request request, steady_time now);
+  void perform_one(const write_ticket& ticket, entire_request& request, steady_time now);
+  void perform_one(const write_ticket& ticket, start_request& request, steady_time now);
+  void perform_one(const write_ticket& ticket, next_request& request, steady_time now);
+  void perform_one(const write_ticket& ticket, final_request& request, steady_time now);
+  void perform_one(const write_ticket& ticket, cancel_request& request, steady_time now);
+  void perform_one(const write_ticket& ticket, destroy_request& request, steady_time now);
+  void perform_one(const write_ticket& ticket, conjoined_request& request, steady_time now);
+  void perform_one(const write_ticket& ticket, gateway_start_request& request, steady_time now);
+  void perform_one(const write_ticket& ticket, purge_request& request, steady_time now);
+  void perform_one(const write_ticket& ticket, sync_request& request, steady_time now);
+  void perform_one(const write_ticket& ticket, configure_request& request, steady_time now);
+
+  bool refuse_cancelled(const write_ticket& ticket, const segment_key& key);
+  bool refuse_for_space(const write_ticket& ticket);
+  completion* finalizing(const segment_key& key);
+  bool accept_sequence(const write_ticket& ticket, active_segment& segment, incoming_sequence& sequence);
+  void add_repeat(const write_ticket& ticket, const active_segment& segment);
+  completion& cancel_segment(const segment_key& key, cancel_reason reason, steady_time now);
+  completion& add_cancel(cancel_record record, steady_time since);
+  void remember_cancelled(const segment_key& key, steady_time now);
+  void give_up_slow_waits(steady_time now);
+
+  // Batches and rounds.
+  void add_record(record_body record);
+  batch_entry& add_entry(std::optional<segment_id> segment, const segment_key& key);
+  completion& add_completion(steady_time now);
+  void place_batch(const std::vector<placement>& placements, const failure* why);
+  void begin_fold();
+  void finish_completion(completion_id id, const fold_outcome& outcome);
+  void answer_look_up(const look_up& asked, const std::optional<stored_segment>& existing);
+  using attempts = std::unordered_set<segment_id>;
+  static void note_attempt(const record_body& record, attempts& noted);
+  void take_back_round(log_sequence_number synced_lsn);
+  void void_unsynced(log_sequence_number synced_lsn, attempts& lost, const failure& why);
+  void fail_attempts(const attempts& lost, log_sequence_number synced_lsn, const failure& why);
+  void fail_completion(completion_id id, const failure& why);
+  void forget_attempt(segment_id id, const segment_key& key, steady_time since);
+
+  void answer(const write_ticket& ticket, errc code, std::string message = {});
+  [[nodiscard]] receipt receipt_for(const completion& done) const;
+  static failure judge_lost(const completion& done, const std::optional<stored_segment>& existing);
+  static bool is_own_attempt(const completion& done, const std::optional<stored_segment>& existing);
+  static bool same_content(const segment_content& content, const stored_segment& stored);
+  /// A start or next waits for its append.
+  [[nodiscard]] bool written_waits() const;
+
+  write_machine_options options_;
+  std::int64_t next_row_id_;
+  log_sequence_number position_;
+  bool has_space_ = true;
+  bool stopping_ = false;
+
+  std::uint64_t next_request_number_ = 1;
+  std::unordered_map<segment_key, std::deque<queued_request>> queues_; ///< keys with a request that waits
+  std::unordered_map<std::uint64_t, segment_key> digesting_;           ///< request number -> its queue
+
+  std::unordered_map<segment_key, active_segment> active_;
+  std::unordered_map<segment_key, completion_id> finalizing_; ///< completions that make a segment final
+  std::unordered_map<completion_id, completion> completions_;
+  completion_id next_completion_ = 1;
+  std::unordered_map<segment_key, steady_time> cancelled_;
+  std::deque<std::pair<steady_time, segment_key>> cancelled_order_;
+
+  std::vector<record_body> unwritten_; ///< records not yet given to the log
+  std::vector<batch_entry> unwritten_entries_;
+  std::size_t unwritten_bytes_ = 0;
+  std::optional<std::vector<record_body>> appending_; ///< the outstanding append_job's records
+  std::vector<batch_entry> appending_entries_;
+  std::uint64_t failures_ = 0; ///< of the log
+  bool append_syncs_ = false;  ///< the outstanding append starts a round
+
+  round filling_; ///< appended, for the next round
+  std::vector<look_up> waiting_look_ups_;
+  std::optional<round> under_way_;
+  bool round_wanted_ = false; ///< start_round() came while an append was outstanding
+  bool fold_due_ = false;
+  bool commit_due_ = false;
+  bool abandon_due_ = false;
+  round_number last_round_;
+
+  std::vector<write_answer> answers_;
+  std::vector<digest_job> digest_jobs_;
+};
+
+} // namespace cairn

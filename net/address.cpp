@@ -1,0 +1,40 @@
+#include "net/address.hpp"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace cairn {
+
+result<host_port> parse_address(const std::string& text) {
+  const auto wrong = [&] {
+    return fail(errc::invalid_message,
+                fmt::format("\"{}\" is not an address: write HOST:PORT, e.g. {}", text, default_address));
+  };
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0)
+    return wrong();
+  host_port address;
+  address.host = text.substr(0, colon);
+  if (address.host.front() == '[' && address.host.back() == ']')
+    address.host = address.host.substr(1, address.host.size() - 2);
+  else if (address.host.find(':') != std::string::npos)
+    return wrong();
+  const auto* begin = text.data() + colon + 1;
+  const auto* end = text.data() + text.size();
+  const auto parsed = std::from_chars(begin, end, address.port);
+  if (parsed.ec != std::errc{} || parsed.ptr != end || address.host.empty())
+    return wrong();
+  return address;
+}
+
+std::string to_string(const host_port& address) {
+  return address.host.find(':') == std::string::npos ? fmt::format("{}:{}", address.host, address.port)
+                                                     : fmt::format("[{}]:{}", address.host, address.port);
+}
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+}
+
+} // namespace cairn

@@ -1,0 +1,98 @@
+/// cairnd: the host process of a storage node.
+
+#include "core/version.hpp"
+#include "net/host.hpp"
+#include "net/size_text.hpp"
+
+#include <CLI/CLI.hpp>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+namespace {
+
+void log_to_stderr(const std::string& level) {
+  auto logger = spdlog::stderr_color_mt("cairnd");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  logger->set_level(spdlog::level::from_str(level));
+  spdlog::set_default_logger(std::move(logger));
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"cairnd runs one Cairn storage node.", "cairnd"};
+  cairn::host_settings settings;
+  auto& node = settings.node;
+  std::string listen = cairn::default_address;
+  std::string log_level = "info";
+  std::string io = "direct";
+  std::string max_file = "1GiB";
+  std::string min_reserve = "1GiB";
+  std::int64_t sync_interval_ms = node.sync_interval.count();
+  std::int64_t idle_limit_ms = node.idle_limit.count();
+
+  app.set_version_flag("--version", std::string{"cairnd "} + cairn::program_version);
+  app.set_config("--config-file", "",
+                 "Read options from this file: one 'name=value' a line, without the dashes");
+  app.add_option("--data-dir", node.data_directory, "Directory of the node; made if it is not there")
+    ->required();
+  app.add_option("--listen", listen, "HOST:PORT; port 0 takes a free one, the ready line tells which")
+    ->capture_default_str();
+  app.add_flag("--insecure", settings.insecure,
+               "Listen beyond this machine although nothing protects the port");
+  app.add_option("--cluster", node.cluster_name, "Name of the cluster")->capture_default_str();
+  app.add_option("--node-name", node.node_name, "Name of the node, unique in the cluster")
+    ->capture_default_str();
+  app.add_option("--node-id", node.id.value, "Number of the node, unique in the cluster")
+    ->capture_default_str();
+  app.add_option(
+    "--database", node.database,
+    "PostgreSQL connection string or URI; without it the node runs its own server under the data "
+    "directory");
+  app.add_option("--sync-interval", sync_interval_ms, "Longest time in ms that written data stay unsynced")
+    ->check(CLI::Range(1, 3'600'000))
+    ->capture_default_str();
+  app
+    .add_option("--idle-limit", idle_limit_ms,
+                "After so many ms an active segment or a retrieval is given up")
+    ->check(CLI::Range(100, 86'400'000))
+    ->capture_default_str();
+  app.add_option("--max-value-file", max_file, "Size at which a new value file is begun")
+    ->capture_default_str();
+  app.add_option("--reserve-percent", node.reserve_percent, "Of each volume, kept free")
+    ->check(CLI::Range(0, 90))
+    ->capture_default_str();
+  app.add_option("--min-reserve", min_reserve, "Bytes of each volume kept free at least")
+    ->capture_default_str();
+  app.add_option("--io", io, "How value files are written")
+    ->check(CLI::IsMember({"direct", "buffered"}))
+    ->capture_default_str();
+  app.add_option("--log-level", log_level, "What is logged on standard error")
+    ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+    ->capture_default_str();
+
+  std::string wrong;
+  try {
+    app.parse(argc, argv);
+    const auto take = [&](const auto& parsed, auto& into) {
+      if (parsed)
+        into = *parsed;
+      else if (wrong.empty())
+        wrong = parsed.error().message;
+    };
+    take(cairn::parse_address(listen), settings.listen);
+    take(cairn::parse_size(max_file), node.max_value_file_bytes);
+    take(cairn::parse_size(min_reserve), node.min_reserve_bytes);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 1;
+  }
+  if (!wrong.empty()) {
+    fmt::print(stderr, "cairnd: {}\n", wrong);
+    return 1;
+  }
+  node.sync_interval = std::chrono::milliseconds{sync_interval_ms};
+  node.idle_limit = std::chrono::milliseconds{idle_limit_ms};
+  node.io = io == "direct" ? cairn::io_mode::direct : cairn::io_mode::buffered;
+  log_to_stderr(log_level);
+  return cairn::run_host(settings);
+}

@@ -1,0 +1,109 @@
+/// cairn: the command line client.
+
+#include "core/version.hpp"
+#include "net/cli/command.hpp"
+#include "net/system_config.hpp"
+
+#include <csignal>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+namespace {
+
+using cairn::cli::exit_code;
+
+constexpr auto footer = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 damaged, 5 not reachable.";
+
+exit_code run(const std::string& address, cairn::cli::output& out,
+              const std::function<exit_code(const cairn::cli::context&)>& command) {
+  const auto node = cairn::parse_address(address);
+  if (!node) {
+    out.error(node.error().message);
+    return exit_code::usage;
+  }
+  cairn::system_config config;
+  caf::actor_system system(config);
+  return command({system, *node, out});
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN); // a reader that went away is an error of one write
+  spdlog::set_level(spdlog::level::off);
+
+  CLI::App app{"cairn stores objects on a Cairn node and gives them back.", "cairn"};
+  app.footer(footer);
+  app.set_version_flag("--version", std::string{"cairn "} + cairn::program_version);
+  app.require_subcommand(1);
+  std::string address = cairn::default_address;
+  bool json = false;
+  app.add_option("--node", address, "Address of the node, HOST:PORT")->capture_default_str();
+  app.add_flag("--json", json, "One JSON object a line instead of text");
+  app.fallthrough();
+
+  cairn::cli::put_options put;
+  auto* put_command = app.add_subcommand("put", "Store a file, or standard input, durably");
+  put_command->add_option("FILE", put.file, "File to store; - for standard input")->required();
+  put_command->add_option("--key", put.key, "Key to store it under; without it the file's name");
+  put_command->add_option("--collection", put.collection, "Collection number")->capture_default_str();
+  put_command->add_option("--meta", put.meta, "key=value to keep with it; may be repeated");
+
+  cairn::cli::get_options get;
+  auto* get_command = app.add_subcommand("get", "Give an object back, byte for byte");
+  get_command->add_option("KEY", get.key, "Key of the object")->required();
+  get_command->add_option("-o,--output", get.file, "File to write; - for standard output")
+    ->capture_default_str();
+  get_command->add_option("--collection", get.collection, "Collection number")->capture_default_str();
+  get_command->add_option("--version", get.version, "A certain version instead of the newest");
+  get_command->add_option("--range", get.range, "FIRST-LAST: only these bytes, both included");
+
+  cairn::cli::list_options list;
+  auto* list_command = app.add_subcommand("ls", "List keys in byte order");
+  list_command->add_option("PREFIX", list.prefix, "Only keys that begin with it");
+  list_command->add_option("--collection", list.collection, "Collection number")->capture_default_str();
+
+  cairn::cli::stat_options stat;
+  auto* stat_command = app.add_subcommand("stat", "Show what is known of an object");
+  stat_command->add_option("KEY", stat.key, "Key of the object")->required();
+  stat_command->add_option("--collection", stat.collection, "Collection number")->capture_default_str();
+  stat_command->add_option("--version", stat.version, "A certain version instead of the newest");
+
+  auto* status_command = app.add_subcommand("status", "Show how the node is");
+
+  std::string dump_file;
+  auto* dump_command = app.add_subcommand("dump", "List the records of a value file; needs no node");
+  dump_command->add_option("FILE", dump_file, "A value file")->required();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(exit_code::usage);
+  }
+
+  cairn::cli::output out(json);
+  auto code = exit_code::usage;
+  try {
+    if (dump_command->parsed())
+      code = cairn::cli::dump(out, dump_file);
+    else
+      code = run(address, out, [&](const cairn::cli::context& where) {
+        if (put_command->parsed())
+          return cairn::cli::put(where, put);
+        if (get_command->parsed())
+          return cairn::cli::get(where, get);
+        if (list_command->parsed())
+          return cairn::cli::list(where, list);
+        if (stat_command->parsed())
+          return cairn::cli::stat(where, stat);
+        (void)status_command;
+        return cairn::cli::status(where);
+      });
+  } catch (const std::exception& error) {
+    out.error(error.what());
+    code = exit_code::failed;
+  }
+  return static_cast<int>(code);
+}

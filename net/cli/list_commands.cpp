@@ -1,0 +1,191 @@
+#include "core/digest.hpp"
+#include "net/cli/command.hpp"
+#include "net/size_text.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace cairn::cli {
+
+std::unique_ptr<client> connect(const context& where, exit_code& code) {
+  auto connected = client::connect(where.system, where.node);
+  if (!connected) {
+    code = report(where.out, connected.error());
+    return nullptr;
+  }
+  return std::move(*connected);
+}
+
+exit_code report(output& out, const call_failure& failure) {
+  out.error(failure.message);
+  return failure.what == call_error::not_reachable ? exit_code::not_reachable : exit_code::failed;
+}
+
+exit_code report(output& out, errc code, const std::string& message) {
+  out.error(fmt::format("{}: {}", to_string(code), message));
+  switch (code) {
+    case errc::not_found: return exit_code::not_found;
+    case errc::damaged: return exit_code::damaged;
+    default: return exit_code::failed;
+  }
+}
+
+exit_code list(const context& where, const list_options& options) {
+  auto code = exit_code::failed;
+  auto node = connect(where, code);
+  if (!node)
+    return code;
+  list_keys question;
+  question.collection = collection_id{options.collection};
+  question.prefix = options.prefix;
+  for (;;) {
+    const auto page = take(where.out, node->call<list_reply>(question), code);
+    if (!page)
+      return code;
+    for (const auto& entry : page->keys)
+      where.out.result({{"key", entry.key},
+                        {"version", entry.version.value},
+                        {"timestamp", time_text(entry.timestamp)},
+                        {"size_bytes", entry.size_bytes}},
+                       fmt::format("{:>10}  {}  {}", human_size(static_cast<std::uint64_t>(entry.size_bytes)),
+                                   time_text(entry.timestamp).substr(0, 19), entry.key));
+    if (!page->is_truncated)
+      return exit_code::done;
+    question.marker = page->keys.back().key;
+  }
+}
+
+exit_code stat(const context& where, const stat_options& options) {
+  auto code = exit_code::failed;
+  auto node = connect(where, code);
+  if (!node)
+    return code;
+  lookup question;
+  question.collection = collection_id{options.collection};
+  question.key = options.key;
+  question.version = unified_id{options.version};
+  const auto version = take(where.out, node->call<lookup_reply>(std::move(question)), code);
+  if (!version)
+    return code;
+
+  nlohmann::json segments = nlohmann::json::array();
+  for (const auto& s : version->segments)
+    segments.push_back({{"conjoined_part", s.conjoined_part},
+                        {"segment_num", s.segment_num},
+                        {"sequences", s.sequence_count},
+                        {"size_bytes", s.size_bytes},
+                        {"value_file", s.value_file.value},
+                        {"offset_bytes", s.offset_bytes}});
+  const nlohmann::json object{{"key", options.key},
+                              {"collection", options.collection},
+                              {"version", version->version.value},
+                              {"timestamp", time_text(version->timestamp)},
+                              {"size_bytes", version->file.size_bytes},
+                              {"md5", to_hex(version->file.md5)},
+                              {"adler32", version->file.adler32},
+                              {"is_tombstone", version->is_tombstone},
+                              {"meta", version->meta},
+                              {"segments", segments}};
+  where.out.result(object, "key        " + options.key);
+  where.out.note(fmt::format("version    {}", version->version.value));
+  where.out.note("archived   " + time_text(version->timestamp));
+  if (version->is_tombstone) {
+    where.out.note("           it is a delete");
+    return exit_code::done;
+  }
+  where.out.note(fmt::format("size       {} ({} bytes)",
+                             human_size(static_cast<std::uint64_t>(version->file.size_bytes)),
+                             version->file.size_bytes));
+  where.out.note("md5        " + to_hex(version->file.md5));
+  where.out.note(fmt::format("adler32    {:08x}", version->file.adler32));
+  for (const auto& [key, value] : version->meta)
+    where.out.note(fmt::format("meta       {}={}", key, value));
+  for (const auto& s : version->segments)
+    where.out.note(
+      fmt::format("segment    {}{}: {} sequence{}, begins in value file {} at byte {}", s.segment_num,
+                  s.conjoined_part == 0 ? "" : fmt::format(" of part {}", s.conjoined_part), s.sequence_count,
+                  s.sequence_count == 1 ? "" : "s", s.value_file.value, s.offset_bytes));
+  return exit_code::done;
+}
+
+namespace {
+
+constexpr const char* yes_no(bool b) { return b ? "yes" : "no"; }
+
+} // namespace
+
+exit_code status(const context& where) {
+  auto code = exit_code::failed;
+  auto node = connect(where, code);
+  if (!node)
+    return code;
+  const auto s = take(where.out, node->call<status_reply>(get_status{}), code);
+  if (!s)
+    return code;
+  nlohmann::json spaces = nlohmann::json::array();
+  for (const auto& space : s->spaces)
+    spaces.push_back({{"space", space.space.value},
+                      {"purpose", space.purpose},
+                      {"path", space.path},
+                      {"available_bytes", space.available_bytes},
+                      {"total_bytes", space.total_bytes}});
+  const auto& r = s->recovery;
+  const nlohmann::json object{{"node", s->node},
+                              {"cluster", s->cluster},
+                              {"version", s->program_version},
+                              {"phase", to_string(s->phase)},
+                              {"waits_for", s->waits_for},
+                              {"uptime_seconds", s->uptime_seconds},
+                              {"clients", s->clients},
+                              {"active_segments", s->active_segments},
+                              {"completions_waiting", s->completions_waiting},
+                              {"oldest_wait_us", s->oldest_wait_us},
+                              {"rounds", s->rounds},
+                              {"archives", s->archives},
+                              {"bytes_archived", s->bytes_archived},
+                              {"position", s->position.value},
+                              {"value_file", s->value_file.value},
+                              {"value_file_bytes", s->value_file_bytes},
+                              {"has_space", s->has_space},
+                              {"spaces", spaces},
+                              {"database", s->database},
+                              {"actor_restarts", s->actor_restarts},
+                              {"recovery",
+                               {{"value_files", r.value_files},
+                                {"files_closed", r.files_closed},
+                                {"records_replayed", r.records_replayed},
+                                {"segments_cancelled", r.segments_cancelled},
+                                {"torn_bytes", r.torn_bytes},
+                                {"damaged_regions", r.damaged_regions},
+                                {"unknown_files", r.unknown_files}}}};
+  where.out.result(object, fmt::format("{} of cluster {}: {}{}", s->node, s->cluster, to_string(s->phase),
+                                       s->waits_for.empty() ? "" : ", waits for " + s->waits_for));
+  where.out.note(fmt::format("up          {} s, cairnd {}, {} client{}", s->uptime_seconds,
+                             s->program_version, s->clients, s->clients == 1 ? "" : "s"));
+  where.out.note(fmt::format("database    {}, at log position {}", s->database, s->position.value));
+  where.out.note(fmt::format("archived    {} since the start, {} in {} rounds", s->archives,
+                             human_size(s->bytes_archived), s->rounds));
+  where.out.note(fmt::format(
+    "under way   {} active segments, {} waiting for durability{}", s->active_segments, s->completions_waiting,
+    s->oldest_wait_us == 0 ? "" : fmt::format(" (longest {} ms)", s->oldest_wait_us / 1000)));
+  where.out.note(
+    fmt::format("writing     value file {}, {}", s->value_file.value, human_size(s->value_file_bytes)));
+  for (const auto& space : s->spaces) {
+    const auto used =
+      space.total_bytes == 0
+        ? 0.0
+        : 100.0 - 100.0 * static_cast<double>(space.available_bytes) / static_cast<double>(space.total_bytes);
+    where.out.note(fmt::format("space {:<5} {} free of {} ({:.0f} % used)  {}  {}", space.space.value,
+                               human_size(space.available_bytes), human_size(space.total_bytes), used,
+                               space.purpose, space.path));
+  }
+  where.out.note(fmt::format("takes       archives: {}", yes_no(s->has_space)));
+  where.out.note(
+    fmt::format("last start  {} value files, {} closed, {} records replayed, {} segments cancelled, {} torn, "
+                "{} damaged regions",
+                r.value_files, r.files_closed, r.records_replayed, r.segments_cancelled,
+                human_size(static_cast<std::uint64_t>(r.torn_bytes)), r.damaged_regions));
+  return exit_code::done;
+}
+
+} // namespace cairn::cli

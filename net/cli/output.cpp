@@ -1,0 +1,55 @@
+#include "net/cli/output.hpp"
+
+#include <cstdio>
+#include <ctime>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace cairn::cli {
+
+namespace {
+
+/// Keys may hold anything that is valid UTF-8: what could move a terminal's cursor is shown, not sent.
+std::string printable(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F)
+      out += fmt::format("\\x{:02x}", byte);
+    else
+      out += c;
+  }
+  return out;
+}
+
+} // namespace
+
+void output::result(const nlohmann::json& object, const std::string& line) {
+  auto* stream = notes_to_stderr_ ? stderr : stdout;
+  if (json_)
+    fmt::print(stream, "{}\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  else
+    fmt::print(stream, "{}\n", printable(line));
+}
+
+void output::note(const std::string& line) {
+  if (!json_)
+    fmt::print(notes_to_stderr_ ? stderr : stdout, "{}\n", printable(line));
+}
+
+void output::error(const std::string& line) { fmt::print(stderr, "cairn: {}\n", printable(line)); }
+
+std::string time_text(timestamp_us time) {
+  constexpr std::int64_t us_per_second = 1'000'000;
+  auto seconds = time.value / us_per_second;
+  auto us = time.value % us_per_second;
+  if (us < 0) {
+    us += us_per_second;
+    --seconds;
+  }
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z", fmt::gmtime(static_cast<std::time_t>(seconds)), us);
+}
+
+} // namespace cairn::cli

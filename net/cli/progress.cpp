@@ -1,0 +1,56 @@
+#include "net/cli/progress.hpp"
+
+#include "net/size_text.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace cairn::cli {
+
+namespace {
+constexpr std::chrono::milliseconds first_draw_after{1'000};
+constexpr std::chrono::milliseconds between_draws{200};
+constexpr int bar_columns = 30;
+} // namespace
+
+progress::progress(std::string what, std::optional<std::uint64_t> total_bytes, bool wanted)
+    : what_(std::move(what)), total_bytes_(total_bytes), enabled_(wanted && ::isatty(STDERR_FILENO) == 1),
+      begin_(std::chrono::steady_clock::now()), next_draw_(begin_ + first_draw_after) {}
+
+progress::~progress() {
+  if (drawn_)
+    fmt::print(stderr, "\r\x1b[K"); // the result's own line takes its place
+}
+
+void progress::advance(std::uint64_t bytes) {
+  done_bytes_ += bytes;
+  if (!enabled_)
+    return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= next_draw_)
+    draw(now);
+}
+
+void progress::draw(std::chrono::steady_clock::time_point now) {
+  next_draw_ = now + between_draws;
+  drawn_ = true;
+  const auto seconds = std::chrono::duration<double>(now - begin_).count();
+  const auto rate = static_cast<double>(done_bytes_) / seconds;
+  if (!total_bytes_ || *total_bytes_ == 0) {
+    fmt::print(stderr, "\r\x1b[K{}  {}  {}/s", what_, human_size(done_bytes_),
+               human_size(static_cast<std::uint64_t>(rate)));
+  } else {
+    const auto part = std::min(1.0, static_cast<double>(done_bytes_) / static_cast<double>(*total_bytes_));
+    const auto filled = static_cast<int>(part * bar_columns);
+    const auto left = rate > 0 ? static_cast<double>(*total_bytes_ - done_bytes_) / rate : 0.0;
+    fmt::print(stderr, "\r\x1b[K{}  [{:=>{}}{:>{}}] {:3.0f} %  {} of {}  {}/s  {:.0f} s left", what_, "",
+               filled, "", bar_columns - filled, part * 100, human_size(done_bytes_),
+               human_size(*total_bytes_), human_size(static_cast<std::uint64_t>(rate)), left);
+  }
+  std::fflush(stderr);
+}
+
+} // namespace cairn::cli
