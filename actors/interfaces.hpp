@@ -20,9 +20,8 @@ namespace cairn {
 class node_store;
 struct recovered_store;
 
-// --- messages inside a node
-// ------------------------------------------------------------------------------------------- Handed over by
-// reference: what is large stands behind a shared pointer.
+// --- messages inside a node ---
+// Handed over by reference: what is large stands behind a shared pointer.
 
 struct writer_neighbours;
 struct use_actors; ///< storage_node -> reply; below, where the actors' types are known
@@ -121,8 +120,7 @@ struct store_opened {
   std::shared_ptr<const failure> why; ///< set when it failed
 };
 
-// --- node, as seen by its owner
-// ---------------------------------------------------------------------------------------
+// --- node, as seen by its owner ---
 
 /// Asks to be told when the node is ready, or why it will not be.
 struct await_ready {};
@@ -137,8 +135,7 @@ struct node_stopped {
   std::int64_t lost = 0; ///< requests that had no answer
 };
 
-// --- actors
-// -----------------------------------------------------------------------------------------------------------
+// --- actors ---
 
 /// The node's face: what clients connect to. Routes each client's messages to its reply actor, supervises all
 /// others.
@@ -147,27 +144,38 @@ using storage_node_actor = caf::typed_actor<
   caf::replies_to<archive_key_start>::with<archive_reply>,
   caf::replies_to<archive_key_next>::with<archive_reply>,
   caf::replies_to<archive_key_final>::with<archive_reply>,
-  caf::replies_to<sync_value_file>::with<archive_reply>,
-  caf::replies_to<retrieve_start>::with<retrieve_reply>, caf::replies_to<retrieve_next>::with<retrieve_reply>,
-  caf::replies_to<lookup>::with<lookup_reply>, caf::replies_to<list_keys>::with<list_reply>,
-  caf::replies_to<get_status>::with<status_reply>>;
+  caf::replies_to<archive_key_cancel>::with<archive_reply>, caf::replies_to<destroy_key>::with<archive_reply>,
+  caf::replies_to<start_conjoined_archive>::with<archive_reply>,
+  caf::replies_to<abort_conjoined_archive>::with<archive_reply>,
+  caf::replies_to<finish_conjoined_archive>::with<archive_reply>,
+  caf::replies_to<gateway_start>::with<archive_reply>, caf::replies_to<purge>::with<archive_reply>,
+  caf::replies_to<add_node>::with<archive_reply>, caf::replies_to<sync_value_file>::with<archive_reply>,
+  caf::replies_to<list_versions>::with<list_reply>, caf::replies_to<list_handoffs>::with<handoff_reply>,
+  caf::replies_to<list_nodes>::with<nodes_reply>, caf::replies_to<retrieve_start>::with<retrieve_reply>,
+  caf::replies_to<retrieve_next>::with<retrieve_reply>, caf::replies_to<lookup>::with<lookup_reply>,
+  caf::replies_to<list_keys>::with<list_reply>, caf::replies_to<get_status>::with<status_reply>>;
 
 /// What only the process that hosts the node may ask.
 using node_owner_actor = storage_node_actor::extend<caf::replies_to<await_ready>::with<readiness>,
                                                     caf::replies_to<stop_node>::with<node_stopped>>;
 
 /// One client's requests under way: its window, its promises, exactly one answer each.
-using reply_actor =
-  caf::typed_actor<caf::replies_to<archive_key_entire>::with<archive_reply>,
-                   caf::replies_to<archive_key_start>::with<archive_reply>,
-                   caf::replies_to<archive_key_next>::with<archive_reply>,
-                   caf::replies_to<archive_key_final>::with<archive_reply>,
-                   caf::replies_to<sync_value_file>::with<archive_reply>,
-                   caf::replies_to<retrieve_start>::with<retrieve_reply>,
-                   caf::replies_to<retrieve_next>::with<retrieve_reply>,
-                   caf::replies_to<lookup>::with<lookup_reply>, caf::replies_to<list_keys>::with<list_reply>,
-                   caf::reacts_to<write_answers>, caf::reacts_to<write_path_lost>, caf::reacts_to<use_actors>,
-                   caf::reacts_to<interval_tick>>;
+using reply_actor = caf::typed_actor<
+  caf::replies_to<archive_key_entire>::with<archive_reply>,
+  caf::replies_to<archive_key_start>::with<archive_reply>,
+  caf::replies_to<archive_key_next>::with<archive_reply>,
+  caf::replies_to<archive_key_final>::with<archive_reply>,
+  caf::replies_to<archive_key_cancel>::with<archive_reply>, caf::replies_to<destroy_key>::with<archive_reply>,
+  caf::replies_to<start_conjoined_archive>::with<archive_reply>,
+  caf::replies_to<abort_conjoined_archive>::with<archive_reply>,
+  caf::replies_to<finish_conjoined_archive>::with<archive_reply>,
+  caf::replies_to<gateway_start>::with<archive_reply>, caf::replies_to<purge>::with<archive_reply>,
+  caf::replies_to<add_node>::with<archive_reply>, caf::replies_to<sync_value_file>::with<archive_reply>,
+  caf::replies_to<list_versions>::with<list_reply>, caf::replies_to<list_handoffs>::with<handoff_reply>,
+  caf::replies_to<list_nodes>::with<nodes_reply>, caf::replies_to<retrieve_start>::with<retrieve_reply>,
+  caf::replies_to<retrieve_next>::with<retrieve_reply>, caf::replies_to<lookup>::with<lookup_reply>,
+  caf::replies_to<list_keys>::with<list_reply>, caf::reacts_to<write_answers>,
+  caf::reacts_to<write_path_lost>, caf::reacts_to<use_actors>, caf::reacts_to<interval_tick>>;
 
 /// The state machine of archives; does no I/O of its own.
 using writer_actor =
@@ -197,7 +205,8 @@ using reader_actor =
   caf::typed_actor<caf::replies_to<retrieve_start>::with<retrieve_reply>,
                    caf::replies_to<retrieve_next>::with<retrieve_reply>,
                    caf::replies_to<lookup>::with<lookup_reply>, caf::replies_to<list_keys>::with<list_reply>,
-                   caf::reacts_to<interval_tick>>;
+                   caf::replies_to<list_versions>::with<list_reply>,
+                   caf::replies_to<list_handoffs>::with<handoff_reply>, caf::reacts_to<interval_tick>>;
 
 /// storage_node -> reply: these took the place of actors that failed.
 struct use_actors {

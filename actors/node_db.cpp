@@ -98,10 +98,13 @@ void advance(self_pointer self) {
       retry_later(self, expected ? sent.error() : expected.error());
       return;
     }
+    state.is_committed = *expected != state.position;
   }
   if (!state.commit_wanted)
     return;
-  if (auto committed = state.database->commit_round(); !committed) {
+  if (state.is_committed) {
+    state.database->abandon_round(); // it was sent again only to learn what became of it
+  } else if (auto committed = state.database->commit_round(); !committed) {
     retry_later(self, committed.error());
     return;
   }
@@ -113,6 +116,7 @@ void advance(self_pointer self) {
   state.position = state.job->new_position;
   state.job.reset();
   state.commit_wanted = false;
+  state.is_committed = false;
   self->send(state.options.writer, round_committed{std::exchange(state.outcome, nullptr)});
 }
 
@@ -142,6 +146,7 @@ node_db_actor::behavior_type node_db(self_pointer self, node_db_options options,
       self->state.job.reset();
       self->state.outcome.reset();
       self->state.commit_wanted = false;
+      self->state.is_committed = false;
     },
     [=](interval_tick) {
       self->state.retry_scheduled = false;

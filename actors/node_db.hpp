@@ -28,6 +28,7 @@ struct node_db_state {
   std::shared_ptr<const fold_job> job;     ///< the round under way
   std::shared_ptr<fold_result> outcome;    ///< of job, once its rows are sent; null = not sent, or lost
   bool commit_wanted = false;              ///< job's records are synced
+  bool is_committed = false; ///< job is in the database: a COMMIT of unknown outcome had succeeded
   bool retry_scheduled = false;
   std::chrono::milliseconds retry_after{};
   static inline const char* name = "cairn.node_db";

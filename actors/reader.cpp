@@ -3,6 +3,7 @@
 #include "actors/faults.hpp"
 
 #include <algorithm>
+#include <random>
 
 #include <fmt/format.h>
 
@@ -161,13 +162,36 @@ lookup_reply look_up(reader_state& state, const lookup& request) {
   return reply;
 }
 
-list_reply list(reader_state& state, const list_keys& request) {
-  auto found = state.reader->list_keys(request, acknowledged(state));
+list_reply as_reply(const envelope& env, result<key_listing> found) {
   if (!found)
-    return failed<list_reply>(request.env, std::move(found.error()));
+    return failed<list_reply>(env, std::move(found.error()));
   list_reply reply;
-  reply.env = request.env;
+  reply.env = env;
   reply.keys = std::move(found->keys);
+  reply.is_truncated = found->is_truncated;
+  return reply;
+}
+
+list_reply list(reader_state& state, const list_keys& request) {
+  return as_reply(request.env, state.reader->list_keys(request, acknowledged(state)));
+}
+
+list_reply list(reader_state& state, const list_versions& request) {
+  return as_reply(request.env, state.reader->list_versions(request, acknowledged(state)));
+}
+
+handoff_reply list(reader_state& state, const list_handoffs& request) {
+  const auto node = state.options.nodes->id_of(request.node);
+  if (!node)
+    return failed<handoff_reply>(request.env, node.error());
+  auto found = state.reader->list_handoffs(*node, request.marker, request.limit, acknowledged(state));
+  if (!found)
+    return failed<handoff_reply>(request.env, std::move(found.error()));
+  handoff_reply reply;
+  reply.env = request.env;
+  for (auto& held : found->handoffs)
+    reply.handoffs.push_back({held.row, std::move(held.segment), state.options.nodes->name_of(held.source),
+                              held.is_tombstone, held.deletes});
   reply.is_truncated = found->is_truncated;
   return reply;
 }
@@ -185,6 +209,8 @@ reader_actor::behavior_type reader(self_pointer self, reader_options options) {
   state.options = std::move(options);
   state.reader = std::make_unique<segment_reader>(*state.options.value_file_disk, state.options.spaces_root,
                                                   state.options.database);
+  // A number that an earlier reader gave out must not name another segment here.
+  state.next_retrieval = (std::uint64_t{std::random_device{}()} << 20U) + 1;
   const auto sweep =
     std::max<std::chrono::milliseconds>(state.options.idle_limit / 4, std::chrono::milliseconds{50});
   self->delayed_send(self, sweep, interval_tick{});
@@ -193,6 +219,8 @@ reader_actor::behavior_type reader(self_pointer self, reader_options options) {
     [=](const retrieve_next& m) { return continue_retrieval(self->state, m); },
     [=](const lookup& m) { return look_up(self->state, m); },
     [=](const list_keys& m) { return list(self->state, m); },
+    [=](const list_versions& m) { return list(self->state, m); },
+    [=](const list_handoffs& m) { return list(self->state, m); },
     [=](interval_tick) {
       close_idle(self->state);
       self->delayed_send(self, sweep, interval_tick{});

@@ -18,7 +18,7 @@ struct reader_options {
   disk* value_file_disk = nullptr; ///< outlives the actor
   std::string spaces_root;
   std::string database; ///< connection string
-  std::shared_ptr<const node_directory> nodes;
+  std::shared_ptr<node_directory> nodes;
   std::shared_ptr<node_vitals> vitals;
   node_limits limits;
   std::uint64_t index = 0; ///< of this reader among `count`: retrieval numbers modulo count

@@ -2,6 +2,7 @@
 
 #include "actors/faults.hpp"
 
+#include <caf/send.hpp>
 #include <fmt/format.h>
 
 namespace cairn {
@@ -12,19 +13,31 @@ using self_pointer = reply_actor::stateful_pointer<reply_state>;
 
 /// Up to here a payload is digested on the spot: handing it over would cost more.
 constexpr std::size_t inline_digest_bytes = 32 * 1024;
+/// Requests of one client under way at most, whatever their payload.
+constexpr std::size_t max_requests = 16'384;
 /// Between looks for overdue requests.
 constexpr std::chrono::milliseconds expiry_interval{500};
 
-archive_reply refusal(envelope env, errc code, std::string message) {
-  archive_reply reply;
+template <class Reply = archive_reply>
+Reply refusal(envelope env, errc code, std::string message) {
+  Reply reply;
   reply.env = std::move(env);
   reply.result = code;
   reply.error_message = std::move(message);
   return reply;
 }
 
+result<void> check_room(const reply_state& state) {
+  if (state.waiting.size() + state.reading.size() >= max_requests)
+    return fail(errc::busy,
+                fmt::format("{} requests of this client are under way: wait for replies", max_requests));
+  return {};
+}
+
 /// @returns why `bytes` more do not fit, or nothing when they are held from now on
 result<void> take_window(reply_state& state, std::uint64_t bytes) {
+  if (auto room = check_room(state); !room)
+    return room;
   const auto& limits = state.options.limits;
   if (state.window_bytes + bytes > limits.client_window_bytes)
     return fail(errc::busy,
@@ -51,6 +64,9 @@ void deliver(reply_state& state, std::uint64_t request, archive_reply answer) {
   auto waiting = std::move(node.mapped());
   give_window_back(state, waiting.window_bytes);
   answer.env = std::move(waiting.env);
+  answer.version = waiting.version;
+  if (answer.result == errc::success && waiting.new_node)
+    state.options.nodes->add(*waiting.new_node);
   waiting.promise.deliver(std::move(answer));
 }
 
@@ -63,13 +79,22 @@ caf::result<archive_reply> submit_operation(self_pointer self, envelope env,
   if (!operation)
     return refusal(std::move(env), operation.error().code, std::move(operation.error().message));
 
+  waiting_reply waiting;
+  waiting.promise = self->make_response_promise<archive_reply>();
+  waiting.env = std::move(env);
+  waiting.window_bytes = bytes;
+  waiting.deadline = self->clock().now() + state.options.request_timeout;
+  if (const auto* destroy = std::get_if<destroy_request>(&*operation))
+    waiting.version = destroy->of.segment.version;
+  if (const auto* configure = std::get_if<configure_request>(&*operation))
+    if (const auto* node = std::get_if<node_record>(&configure->change))
+      waiting.new_node = *node;
+  auto promise = waiting.promise;
+
   auto request = std::make_shared<write_request>();
   request->ticket = {state.options.client, state.next_request++};
   request->operation = std::move(*operation);
-  auto promise = self->make_response_promise<archive_reply>();
-  state.waiting.emplace(request->ticket.request,
-                        waiting_reply{promise, std::move(env), bytes,
-                                      std::chrono::steady_clock::now() + state.options.request_timeout});
+  state.waiting.emplace(request->ticket.request, std::move(waiting));
   self->send(state.options.writer, submit{std::move(request)});
   return promise;
 }
@@ -96,55 +121,72 @@ result<write_operation> digest_if_small(result<write_operation> operation) {
   return operation;
 }
 
+/// Checks a message that stores something and hands it to the writer.
 template <class Message>
-caf::result<archive_reply> archive(self_pointer self, Message message) {
+caf::result<archive_reply> write(self_pointer self, Message message) {
   const auto& options = self->state.options;
   auto env = message.env;
   if (auto checked = validate(env); !checked)
     return refusal(std::move(env), checked.error().code, std::move(checked.error().message));
-  const auto bytes = message.data.size();
+  std::uint64_t bytes = 0;
+  if constexpr (requires { message.data; })
+    bytes = message.data.size();
   auto operation = to_operation(std::move(message), {*options.nodes, options.limits});
   return submit_operation(self, std::move(env), digest_if_small(std::move(operation)), bytes);
 }
 
 /// Puts a question to a reader; whatever becomes of that reader, the client gets a reply.
+/// @param reader its number, modulo their count
 template <class Reply, class Question>
-caf::result<Reply> ask(self_pointer self, const reader_actor& reader, Question question) {
+caf::result<Reply> ask(self_pointer self, std::uint64_t reader, result<void> checked, Question question) {
+  auto& state = self->state;
+  if (checked)
+    checked = check_room(state);
+  if (!checked)
+    return refusal<Reply>(std::move(question.env), checked.error().code, std::move(checked.error().message));
+
   auto promise = self->make_response_promise<Reply>();
-  auto env = question.env;
-  self->request(reader, self->state.options.request_timeout, std::move(question))
-    .then([promise](Reply& answer) mutable { promise.deliver(std::move(answer)); },
-          [promise, env](caf::error& error) mutable {
-            Reply answer;
-            answer.env = std::move(env);
-            answer.result = error == caf::sec::request_timeout ? errc::timed_out : errc::internal_error;
-            answer.error_message = error == caf::sec::request_timeout
-                                     ? "the reader did not answer in time: repeat"
-                                     : "the reader failed: repeat";
-            promise.deliver(std::move(answer));
-          });
+  const auto number = state.next_request++;
+  state.reading.emplace(number, [promise, env = question.env](const failure& why) mutable {
+    promise.deliver(refusal<Reply>(std::move(env), why.code, why.message));
+  });
+  const auto& readers = state.options.readers;
+  self->request(readers[reader % readers.size()], state.options.request_timeout, std::move(question))
+    .then(
+      [=](Reply& answer) mutable {
+        self->state.reading.erase(number);
+        promise.deliver(std::move(answer));
+      },
+      [=](const caf::error& error) {
+        self->state.reading.extract(number).mapped()(
+          error == caf::sec::request_timeout
+            ? failure{errc::timed_out, "the reader did not answer in time: repeat"}
+            : failure{errc::internal_error, "the reader failed: repeat"});
+      });
   return promise;
 }
 
-template <class Reply, class Question, class... Context>
-caf::result<Reply> read(self_pointer self, Question question, const Context&... context) {
+/// Asks whichever reader's turn it is.
+template <class Reply, class Question>
+caf::result<Reply> read(self_pointer self, Question question) {
+  const auto& options = self->state.options;
   auto checked = validate(question.env);
   if (checked)
-    checked = validate(question, context...);
-  if (!checked) {
-    Reply refused;
-    refused.env = std::move(question.env);
-    refused.result = checked.error().code;
-    refused.error_message = std::move(checked.error().message);
-    return refused;
-  }
-  const auto& readers = self->state.options.readers;
-  return ask<Reply>(self, readers[self->state.next_request++ % readers.size()], std::move(question));
+    checked = validate(question, {*options.nodes, options.limits});
+  return ask<Reply>(self, self->state.next_request, std::move(checked), std::move(question));
+}
+
+caf::result<nodes_reply> nodes(self_pointer self, list_nodes question) {
+  nodes_reply reply;
+  reply.env = std::move(question.env);
+  for (auto& node : self->state.options.nodes->all())
+    reply.nodes.push_back({node.node, std::move(node.name), std::move(node.host), node.port});
+  return reply;
 }
 
 void expire(self_pointer self) {
   auto& state = self->state;
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = self->clock().now();
   while (!state.waiting.empty() && state.waiting.begin()->second.deadline <= now)
     deliver(state, state.waiting.begin()->first,
             refusal({}, errc::timed_out,
@@ -155,9 +197,13 @@ void expire(self_pointer self) {
 } // namespace
 
 reply_state::~reply_state() {
+  const failure lost{errc::internal_error, "the node lost track of this request: repeat it"};
   while (!waiting.empty())
-    deliver(*this, waiting.begin()->first,
-            refusal({}, errc::internal_error, "the node lost track of this request: repeat it"));
+    deliver(*this, waiting.begin()->first, refusal({}, lost.code, lost.message));
+  for (auto& [number, fail_read] : reading)
+    fail_read(lost);
+  if (options.writer) // after whatever was submitted, so that it stays forgotten
+    caf::anon_send(options.writer, client_gone{options.client});
 }
 
 reply_actor::behavior_type reply(self_pointer self, reply_options options) {
@@ -165,25 +211,30 @@ reply_actor::behavior_type reply(self_pointer self, reply_options options) {
   self->state.options = std::move(options);
   self->delayed_send(self, expiry_interval, interval_tick{});
   return {
-    [=](archive_key_entire& m) { return archive(self, std::move(m)); },
-    [=](archive_key_start& m) { return archive(self, std::move(m)); },
-    [=](archive_key_next& m) { return archive(self, std::move(m)); },
-    [=](archive_key_final& m) { return archive(self, std::move(m)); },
-    [=](sync_value_file& m) {
-      return submit_operation(self, std::move(m.env), write_operation{sync_request{}}, 0);
-    },
-    [=](retrieve_start& m) {
-      const auto& state = self->state;
-      return read<retrieve_reply>(self, std::move(m),
-                                  validation_context{*state.options.nodes, state.options.limits});
-    },
-    [=](retrieve_next& m) -> caf::result<retrieve_reply> {
+    [=](archive_key_entire& m) { return write(self, std::move(m)); },
+    [=](archive_key_start& m) { return write(self, std::move(m)); },
+    [=](archive_key_next& m) { return write(self, std::move(m)); },
+    [=](archive_key_final& m) { return write(self, std::move(m)); },
+    [=](archive_key_cancel& m) { return write(self, std::move(m)); },
+    [=](destroy_key& m) { return write(self, std::move(m)); },
+    [=](start_conjoined_archive& m) { return write(self, std::move(m)); },
+    [=](abort_conjoined_archive& m) { return write(self, std::move(m)); },
+    [=](finish_conjoined_archive& m) { return write(self, std::move(m)); },
+    [=](gateway_start& m) { return write(self, std::move(m)); },
+    [=](purge& m) { return write(self, std::move(m)); },
+    [=](add_node& m) { return write(self, std::move(m)); },
+    [=](sync_value_file& m) { return write(self, std::move(m)); },
+    [=](retrieve_start& m) { return read<retrieve_reply>(self, std::move(m)); },
+    [=](retrieve_next& m) {
       // A retrieval lives in the reader that opened it; its number says which.
-      const auto& readers = self->state.options.readers;
-      return ask<retrieve_reply>(self, readers[m.retrieval % readers.size()], std::move(m));
+      auto checked = validate(m.env);
+      return ask<retrieve_reply>(self, m.retrieval, std::move(checked), std::move(m));
     },
     [=](lookup& m) { return read<lookup_reply>(self, std::move(m)); },
     [=](list_keys& m) { return read<list_reply>(self, std::move(m)); },
+    [=](list_versions& m) { return read<list_reply>(self, std::move(m)); },
+    [=](list_handoffs& m) { return read<handoff_reply>(self, std::move(m)); },
+    [=](list_nodes& m) { return nodes(self, std::move(m)); },
     [=](const write_answers& m) {
       for (const auto& answer : *m.answers) {
         archive_reply out;

@@ -7,8 +7,10 @@
 #include "core/validation.hpp"
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <caf/stateful_actor.hpp>
@@ -21,7 +23,7 @@ struct reply_options {
   std::uint64_t client = 0; ///< its number in write tickets
   writer_actor writer;
   std::vector<reader_actor> readers; ///< not empty
-  std::shared_ptr<const node_directory> nodes;
+  std::shared_ptr<node_directory> nodes;
   std::shared_ptr<node_vitals> vitals;
   node_limits limits;
   std::chrono::milliseconds request_timeout{30'000};
@@ -33,17 +35,20 @@ struct waiting_reply {
   envelope env;
   std::uint64_t window_bytes = 0; ///< it holds in the windows
   std::chrono::steady_clock::time_point deadline;
+  unified_id version;                  ///< of the tombstone that it is about
+  std::optional<node_record> new_node; ///< known to all once it is durable
 };
 
 struct reply_state {
   reply_state() = default;
   reply_state(const reply_state&) = delete;
   reply_state& operator=(const reply_state&) = delete;
-  /// Whatever ends the actor: its client hears of it, and the window is given back.
+  /// Whatever ends the actor: its client hears of it, the window is given back, the writer forgets it.
   ~reply_state();
 
   reply_options options;
   std::map<std::uint64_t, waiting_reply> waiting; ///< by request number, which is by deadline
+  std::map<std::uint64_t, std::function<void(const failure&)>> reading; ///< how to fail what a reader has
   std::uint64_t next_request = 1;
   std::uint64_t window_bytes = 0; ///< of this client
   static inline const char* name = "cairn.reply";

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <random>
 
+#include <caf/send.hpp>
 #include <fmt/format.h>
 
 namespace cairn {
@@ -44,8 +45,7 @@ disk& value_file_disk(const storage_node_state& state) {
   return state.options.value_file_disk == nullptr ? real_disk() : *state.options.value_file_disk;
 }
 
-// --- opening
-// ----------------------------------------------------------------------------------------------------------
+// --- opening ---
 
 reader_actor spawn_reader(self_pointer self, std::size_t index) {
   const auto& state = self->state;
@@ -62,13 +62,6 @@ reader_actor spawn_reader(self_pointer self, std::size_t index) {
   return spawn_child<reader_actor>(self, role::reader, true, reader, std::move(options));
 }
 
-void connect_neighbours(self_pointer self) {
-  auto& state = self->state;
-  const auto neighbours = std::make_shared<writer_neighbours>(
-    writer_neighbours{state.value_file, state.node_db, state.sync_timer, state.digesters});
-  self->send(state.writer, connect_writer{neighbours});
-}
-
 void spawn_write_path(self_pointer self, const std::shared_ptr<recovered_store>& recovered) {
   auto& state = self->state;
   const auto& settings = state.options.settings;
@@ -80,7 +73,8 @@ void spawn_write_path(self_pointer self, const std::shared_ptr<recovered_store>&
     spawn_child<writer_actor>(self, role::writer, false, writer, std::move(options), recovered->machine);
   state.value_file = spawn_child<value_file_actor>(
     self, role::value_file, true, value_file,
-    value_file_options{state.writer, state.store, state.vitals, settings.sync_interval}, recovered);
+    value_file_options{state.writer, [store = state.store] { return store->has_space(); }, state.vitals},
+    recovered);
   node_db_options database_options;
   database_options.writer = state.writer;
   database_options.store = state.store;
@@ -91,8 +85,11 @@ void spawn_write_path(self_pointer self, const std::shared_ptr<recovered_store>&
                                                    settings.sync_interval);
   state.digesters.clear();
   for (std::size_t i = 0; i < settings.digester_count; ++i)
-    state.digesters.push_back(spawn_child<digester_actor>(self, role::digester, false, digester));
-  connect_neighbours(self);
+    state.digesters.push_back(
+      spawn_child<digester_actor>(self, role::digester, false, digester, state.writer));
+  const auto neighbours = std::make_shared<writer_neighbours>(
+    writer_neighbours{state.value_file, state.node_db, state.sync_timer, state.digesters});
+  self->send(state.writer, connect_writer{neighbours});
 }
 
 void tell_sessions(self_pointer self) {
@@ -111,10 +108,6 @@ void give_up(self_pointer self, const failure& why) {
   state.phase = node_phase::failed;
   state.waits_for = why.message;
   answer_ready(self, why.code, why.message);
-  for (const auto& [child, as] : state.children)
-    self->send_exit(caf::actor_cast<caf::actor>(child), caf::exit_reason::user_shutdown);
-  for (const auto& [client, session] : state.sessions)
-    self->send_exit(session.reply, caf::exit_reason::user_shutdown);
   self->quit(caf::make_error(caf::sec::runtime_error, why.message));
 }
 
@@ -156,8 +149,7 @@ void open(self_pointer self) {
       });
 }
 
-// --- supervision
-// ------------------------------------------------------------------------------------------------------
+// --- supervision ---
 
 /// Takes the write path down. When it is gone, recovery makes a new one.
 void rebuild_write_path(self_pointer self) {
@@ -178,7 +170,7 @@ void rebuild_write_path(self_pointer self) {
 
 void child_failed(self_pointer self, role as, const caf::error& reason) {
   auto& state = self->state;
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = self->clock().now();
   ++state.restart_count;
   state.restarts.push_back(now);
   while (now - state.restarts.front() > state.options.restart_window)
@@ -196,11 +188,6 @@ void child_failed(self_pointer self, role as, const caf::error& reason) {
       if (!state.children.contains(state.readers[i].address()))
         state.readers[i] = spawn_reader(self, i);
     tell_sessions(self);
-  } else if (as == role::digester) {
-    for (auto& digester_handle : state.digesters)
-      if (!state.children.contains(digester_handle.address()))
-        digester_handle = spawn_child<digester_actor>(self, role::digester, false, digester);
-    connect_neighbours(self);
   } else if (as != role::opener && state.dying.empty()) {
     rebuild_write_path(self);
   }
@@ -227,13 +214,11 @@ void on_down(self_pointer self, const caf::down_msg& down) {
   if (found == state.sessions.end())
     return;
   spdlog::debug("client_gone client={}", found->second.client);
-  self->send(state.writer, client_gone{found->second.client});
   self->send_exit(found->second.reply, caf::exit_reason::user_shutdown);
   state.sessions.erase(found);
 }
 
-// --- clients
-// ----------------------------------------------------------------------------------------------------------
+// --- clients ---
 
 shard_number lease_shard(storage_node_state& state) {
   const auto base = (state.options.settings.id.value - 1) % nodes_with_own_shards * shards_per_node;
@@ -321,7 +306,7 @@ caf::result<Reply> route(self_pointer self, Message& message) {
 status_reply status(self_pointer self, const get_status& message) {
   const auto& state = self->state;
   const auto& vitals = *state.vitals;
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = self->clock().now();
   const auto waiting_since = vitals.oldest_wait_since_us.load();
   status_reply reply;
   reply.env = message.env;
@@ -355,8 +340,7 @@ status_reply status(self_pointer self, const get_status& message) {
   return reply;
 }
 
-// --- the end
-// ----------------------------------------------------------------------------------------------------------
+// --- the end ---
 
 void finish_stop(self_pointer self) {
   auto& state = self->state;
@@ -364,10 +348,6 @@ void finish_stop(self_pointer self) {
   if (lost != 0)
     spdlog::warn("requests_lost count={} what=\"their clients were not told, they may have been stored\"",
                  lost);
-  for (const auto& [child, as] : state.children)
-    self->send_exit(caf::actor_cast<caf::actor>(child), caf::exit_reason::user_shutdown);
-  for (const auto& [client, session] : state.sessions)
-    self->send_exit(session.reply, caf::exit_reason::user_shutdown);
   state.stopping.deliver(node_stopped{lost});
   self->quit();
 }
@@ -412,6 +392,7 @@ caf::result<node_stopped> stop(self_pointer self) {
   state.phase = node_phase::stopping;
   answer_ready(self, errc::shutting_down, "the node was stopped");
   if (!was_ready) {
+    state.vitals->completions_waiting = 0; // of a write path that was lost: they were answered
     finish_stop(self);
     return promise;
   }
@@ -426,11 +407,25 @@ caf::result<node_stopped> stop(self_pointer self) {
 
 } // namespace
 
+storage_node_state::~storage_node_state() {
+  for (auto& promise : awaiting_ready)
+    promise.deliver(readiness{errc::internal_error, "the node ended", recovery});
+  if (stopping.pending())
+    stopping.deliver(caf::make_error(caf::sec::runtime_error, "the node ended"));
+  for (const auto& [child, as] : children)
+    caf::anon_send_exit(child, caf::exit_reason::user_shutdown);
+  for (const auto& [client, session] : sessions)
+    // As a message like others: answers that are on their way to the client go first.
+    caf::anon_send(caf::actor_cast<caf::actor>(session.reply),
+                   caf::exit_msg{{}, caf::exit_reason::user_shutdown});
+}
+
 node_owner_actor::behavior_type storage_node(self_pointer self, storage_node_options options) {
   exit_on_exception(self);
   auto& state = self->state;
   state.options = std::move(options);
-  state.started = std::chrono::steady_clock::now();
+  state.started = self->clock().now();
+  self->set_default_handler(caf::drop); // what is not in the interface is answered, not printed
   // A lease of an earlier life of the node may still be in use: begin elsewhere.
   state.next_lease = static_cast<std::int32_t>(std::random_device{}() % shards_per_node);
   self->set_down_handler([=](const caf::down_msg& down) { on_down(self, down); });
@@ -443,11 +438,22 @@ node_owner_actor::behavior_type storage_node(self_pointer self, storage_node_opt
     [=](archive_key_start& m) { return route<archive_reply>(self, m); },
     [=](archive_key_next& m) { return route<archive_reply>(self, m); },
     [=](archive_key_final& m) { return route<archive_reply>(self, m); },
+    [=](archive_key_cancel& m) { return route<archive_reply>(self, m); },
+    [=](destroy_key& m) { return route<archive_reply>(self, m); },
+    [=](start_conjoined_archive& m) { return route<archive_reply>(self, m); },
+    [=](abort_conjoined_archive& m) { return route<archive_reply>(self, m); },
+    [=](finish_conjoined_archive& m) { return route<archive_reply>(self, m); },
+    [=](gateway_start& m) { return route<archive_reply>(self, m); },
+    [=](purge& m) { return route<archive_reply>(self, m); },
+    [=](add_node& m) { return route<archive_reply>(self, m); },
     [=](sync_value_file& m) { return route<archive_reply>(self, m); },
     [=](retrieve_start& m) { return route<retrieve_reply>(self, m); },
     [=](retrieve_next& m) { return route<retrieve_reply>(self, m); },
     [=](lookup& m) { return route<lookup_reply>(self, m); },
     [=](list_keys& m) { return route<list_reply>(self, m); },
+    [=](list_versions& m) { return route<list_reply>(self, m); },
+    [=](list_handoffs& m) { return route<handoff_reply>(self, m); },
+    [=](list_nodes& m) { return route<nodes_reply>(self, m); },
     [=](const get_status& m) { return status(self, m); },
     [=](await_ready) -> caf::result<readiness> {
       auto& s = self->state;

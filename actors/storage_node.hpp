@@ -38,6 +38,11 @@ struct client_session {
 
 struct storage_node_state {
   storage_node_state() = default;
+  storage_node_state(const storage_node_state&) = delete;
+  storage_node_state& operator=(const storage_node_state&) = delete;
+  /// Whatever ends the actor: those who wait hear of it, and all that it spawned ends too.
+  ~storage_node_state();
+
   enum class role { opener, writer, value_file, node_db, sync_timer, digester, reader };
 
   storage_node_options options;
@@ -49,7 +54,7 @@ struct storage_node_state {
 
   // Filled when the store is open.
   std::shared_ptr<node_store> store;
-  std::shared_ptr<const node_directory> nodes;
+  std::shared_ptr<node_directory> nodes;
   opener_actor opener;
   writer_actor writer;
   value_file_actor value_file;

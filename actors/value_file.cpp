@@ -39,6 +39,7 @@ void fail_log(self_pointer self, std::shared_ptr<append_outcome> outcome, const 
   spdlog::error("value_file_failed file={} synced_lsn={} code={} reason=\"{}\"",
                 self->state.log->current_file().value, self->state.log->synced_lsn().value,
                 to_string(why.code), why.message);
+  ++self->state.failures;
   self->state.failed_append = std::move(outcome);
   self->state.failed_why = std::make_shared<failure>(why);
   fence_off(self);
@@ -46,6 +47,8 @@ void fail_log(self_pointer self, std::shared_ptr<append_outcome> outcome, const 
 
 void append(self_pointer self, const append_job& job) {
   auto& state = self->state;
+  if (job.failures_seen != state.failures)
+    return; // sent before the writer heard of the failure, which ends it: see append_job::failures_seen
   auto outcome = std::make_shared<append_outcome>(state.log->append(job.records));
   if (outcome->failed) {
     const auto why = *outcome->failed;
@@ -65,7 +68,7 @@ void append(self_pointer self, const append_job& job) {
 
 void check_space(self_pointer self) {
   auto& state = self->state;
-  const auto has_space = state.options.store->has_space();
+  const auto has_space = state.options.has_space();
   state.options.vitals->has_space = has_space;
   if (has_space == state.has_space)
     return;

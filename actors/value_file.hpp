@@ -6,7 +6,7 @@
 #include "actors/vitals.hpp"
 #include "core/store/node_store.hpp"
 
-#include <deque>
+#include <functional>
 
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -15,7 +15,7 @@ namespace cairn {
 
 struct value_file_options {
   writer_actor writer;
-  std::shared_ptr<node_store> store;
+  std::function<bool()> has_space; ///< whether the journal has room above its reserve
   std::shared_ptr<node_vitals> vitals;
   std::chrono::milliseconds space_check_interval{1'000}; ///< also between attempts to fence a failed file off
 };
@@ -25,6 +25,7 @@ struct value_file_state {
   value_file_options options;
   std::unique_ptr<value_log> log;
   bool has_space = true;
+  std::uint64_t failures = 0; ///< of the log: a job that was made before the last one is void already
   /// A failure that is not fenced off yet: the writer hears of it when it is.
   std::shared_ptr<append_outcome> failed_append;
   std::shared_ptr<const failure> failed_why;

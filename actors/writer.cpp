@@ -11,8 +11,6 @@ namespace {
 
 using self_pointer = writer_actor::stateful_pointer<writer_state>;
 
-steady_time now() { return std::chrono::steady_clock::now(); }
-
 void deliver_answers(self_pointer self) {
   auto& state = self->state;
   auto answers = state.machine->take_answers();
@@ -35,8 +33,6 @@ void deliver_answers(self_pointer self) {
 void publish_vitals(writer_state& state) {
   auto& vitals = *state.options.vitals;
   const auto& machine = *state.machine;
-  vitals.active_segments = static_cast<std::int64_t>(machine.active_segment_count());
-  vitals.completions_waiting = static_cast<std::int64_t>(machine.completion_count());
   vitals.rounds = machine.last_round().value;
   const auto oldest = machine.oldest_wait();
   vitals.oldest_wait_since_us =
@@ -60,13 +56,18 @@ void pump(self_pointer self) {
     self->send(to.node_db, fold_round{std::make_shared<const fold_job>(std::move(*job))});
   if (machine.take_commit())
     self->send(to.node_db, commit_round{});
+  auto& vitals = *state.options.vitals; // before the answers: who has one may look
+  vitals.active_segments = static_cast<std::int64_t>(machine.active_segment_count());
+  vitals.completions_waiting = static_cast<std::int64_t>(machine.completion_count());
   deliver_answers(self);
   if (machine.round_is_due() && !state.round_announced) {
     state.round_announced = true;
     self->send(to.sync_timer, round_due{});
   }
-  if (state.stopped.pending() && machine.is_quiet())
+  if (state.stopped.pending() && machine.is_quiet()) {
+    publish_vitals(state); // they tell what a stop lost
     state.stopped.deliver(writing_stopped{});
+  }
 }
 
 void admit(self_pointer self, const submit& message) {
@@ -74,13 +75,13 @@ void admit(self_pointer self, const submit& message) {
   auto& request = *message.request;
   if (!state.clients.contains(request.ticket.client))
     state.clients.emplace(request.ticket.client, caf::actor_cast<reply_actor>(self->current_sender()));
-  state.machine->admit(std::move(request), now());
+  state.machine->admit(std::move(request), self->clock().now());
 }
 
 void tick(self_pointer self, bool is_periodic) {
   auto& state = self->state;
   if (is_periodic) {
-    state.machine->tick(now());
+    state.machine->tick(self->clock().now());
     publish_vitals(state);
   } else {
     state.round_announced = false;
@@ -119,7 +120,7 @@ writer_actor::behavior_type writer(self_pointer self, writer_options options, wr
     [=](const submit& m) { on_event([&](write_machine&) { admit(self, m); }); },
     [=](const client_gone& m) { self->state.clients.erase(m.client); },
     [=](const digest_verdict& m) {
-      on_event([&](write_machine& w) { w.digested(m.number, *m.crc32c, now()); });
+      on_event([&](write_machine& w) { w.digested(m.number, *m.crc32c, self->clock().now()); });
     },
     [=](const records_appended& m) {
       on_event([&](write_machine& w) {

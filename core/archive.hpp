@@ -82,6 +82,9 @@ struct node_ids {
   auto operator<=>(const node_ids&) const = default;
 };
 
+/// A step of a conjoined archive.
+enum class conjoined_action : std::uint8_t { start = 1, abort, finish };
+
 /// Caller's own pairs; at most max_meta_pairs.
 using metadata = std::map<std::string, std::string>;
 

@@ -18,6 +18,7 @@ namespace cairn {
 inline constexpr std::uint32_t wire_version = 1;
 inline constexpr std::size_t max_envelope_text_bytes = 255;
 inline constexpr std::int32_t max_list_limit = 10'000;
+inline constexpr std::size_t max_purge_keys = 1'000;
 
 /// How a client finds its own request again. Each text at most max_envelope_text_bytes bytes.
 struct envelope {
@@ -32,8 +33,7 @@ struct envelope {
   }
 };
 
-// --- session
-// ----------------------------------------------------------------------------------------------------------
+// --- session ---
 
 /// First message of every client.
 struct hello {
@@ -76,8 +76,7 @@ struct hello_reply {
   }
 };
 
-// --- archiving
-// --------------------------------------------------------------------------------------------------------
+// --- archiving ---
 
 /// A whole segment in one message; the sequence has number 0. Answered when durable and visible.
 struct archive_key_entire {
@@ -137,6 +136,95 @@ struct archive_key_final {
   }
 };
 
+/// Cancels a segment in whatever state it is; of a key that the node does not know, so that a late start does
+/// not revive it. Answered when durable.
+struct archive_key_cancel {
+  envelope env;
+  named_segment_key key;
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, archive_key_cancel& x) {
+    return f(x.env, x.key);
+  }
+};
+
+/// Records a tombstone. Answered when durable; the reply repeats its unified id.
+struct destroy_key {
+  envelope env;
+  collection_id collection;
+  std::string key;
+  unified_id version; ///< of the tombstone
+  unified_id deletes; ///< that version alone; 0 = every version with a smaller unified id
+  timestamp_us timestamp;
+  std::int32_t segment_num = 0;
+  node_names nodes;
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, destroy_key& x) {
+    return f(x.env, x.collection, x.key, x.version, x.deletes, x.timestamp, x.segment_num, x.nodes);
+  }
+};
+
+/// A step of a conjoined archive. Steps may arrive in any order; abort wins over finish. Answered when
+/// durable.
+template <conjoined_action Action>
+struct conjoined_step {
+  envelope env;
+  collection_id collection;
+  std::string key;
+  unified_id version;
+  timestamp_us timestamp;
+  std::string handoff_node; ///< empty = none
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, conjoined_step& x) {
+    return f(x.env, x.collection, x.key, x.version, x.timestamp, x.handoff_node);
+  }
+};
+
+using start_conjoined_archive = conjoined_step<conjoined_action::start>;
+using abort_conjoined_archive = conjoined_step<conjoined_action::abort>;
+using finish_conjoined_archive = conjoined_step<conjoined_action::finish>;
+
+/// A node's gateway begins anew: every active segment that it sent before is cancelled. Answered when
+/// durable, with their count.
+struct gateway_start {
+  envelope env;
+  unified_id version;
+  timestamp_us timestamp; ///< segments with an earlier one are cancelled
+  std::string source_node;
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, gateway_start& x) {
+    return f(x.env, x.version, x.timestamp, x.source_node);
+  }
+};
+
+/// Removes handoff copies that were replayed to their node. Answered when durable, with their count.
+struct purge {
+  envelope env;
+  std::vector<named_segment_key> keys; ///< 1..max_purge_keys, each with a handoff node
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, purge& x) {
+    return f(x.env, x.keys);
+  }
+};
+
+/// Makes a node of the cluster known, by number and name. Answered when durable.
+struct add_node {
+  envelope env;
+  node_id node;
+  std::string name; ///< 1..63 bytes of [A-Za-z0-9._-]
+  std::string host;
+  std::int32_t port = 0;
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, add_node& x) {
+    return f(x.env, x.node, x.name, x.host, x.port);
+  }
+};
+
 /// Answered when everything accepted before it is durable.
 struct sync_value_file {
   envelope env;
@@ -153,16 +241,16 @@ struct archive_reply {
   errc result = errc::success;
   std::string error_message;
   receipt proof;          ///< of what is durable; zero when nothing is promised, or it was a repeat
-  std::int64_t count = 0; ///< gateway start: segments cancelled; purge: segments removed
+  std::int64_t count = 0; ///< gateway start: segments cancelled; purge: keys purged
+  unified_id version;     ///< destroy: of the tombstone
 
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, archive_reply& x) {
-    return f(x.env, x.result, x.error_message, x.proof, x.count);
+    return f(x.env, x.result, x.error_message, x.proof, x.count, x.version);
   }
 };
 
-// --- reading
-// ----------------------------------------------------------------------------------------------------------
+// --- reading ---
 
 /// First and last byte of a segment's data, both included.
 struct byte_range {
@@ -297,6 +385,21 @@ struct list_keys {
   }
 };
 
+/// Visible versions of keys of a collection: keys in byte order, of each the newest version first.
+struct list_versions {
+  envelope env;
+  collection_id collection;
+  std::string prefix;
+  std::string key_marker;    ///< go on behind this key's ...
+  unified_id version_marker; ///< ... version; 0 = behind all of its versions
+  std::int32_t limit = 1000; ///< 1..max_list_limit
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, list_versions& x) {
+    return f(x.env, x.collection, x.prefix, x.key_marker, x.version_marker, x.limit);
+  }
+};
+
 struct listed_key {
   std::string key;
   unified_id version;
@@ -323,8 +426,83 @@ struct list_reply {
   }
 };
 
-// --- status
-// -----------------------------------------------------------------------------------------------------------
+/// What is held here for a node that was down, oldest first.
+struct list_handoffs {
+  envelope env;
+  std::string node;
+  std::int64_t marker = 0;   ///< go on behind this row
+  std::int32_t limit = 1000; ///< 1..max_list_limit
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, list_handoffs& x) {
+    return f(x.env, x.node, x.marker, x.limit);
+  }
+};
+
+/// A final segment or a tombstone held for another node.
+struct held_handoff {
+  std::int64_t row = 0; ///< marker to go on from
+  segment_info segment;
+  std::string source_node;
+  bool is_tombstone = false;
+  unified_id deletes; ///< of a tombstone
+
+  bool operator==(const held_handoff&) const = default;
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, held_handoff& x) {
+    return f(x.row, x.segment, x.source_node, x.is_tombstone, x.deletes);
+  }
+};
+
+struct handoff_reply {
+  envelope env;
+  errc result = errc::success;
+  std::string error_message;
+  std::vector<held_handoff> handoffs;
+  bool is_truncated = false; ///< there are more: repeat with the last row as marker
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, handoff_reply& x) {
+    return f(x.env, x.result, x.error_message, x.handoffs, x.is_truncated);
+  }
+};
+
+/// The cluster's nodes that this node knows.
+struct list_nodes {
+  envelope env;
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, list_nodes& x) {
+    return f(x.env);
+  }
+};
+
+struct listed_node {
+  node_id node;
+  std::string name;
+  std::string host;
+  std::int32_t port = 0;
+
+  bool operator==(const listed_node&) const = default;
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, listed_node& x) {
+    return f(x.node, x.name, x.host, x.port);
+  }
+};
+
+struct nodes_reply {
+  envelope env;
+  errc result = errc::success;
+  std::string error_message;
+  std::vector<listed_node> nodes; ///< by number
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, nodes_reply& x) {
+    return f(x.env, x.result, x.error_message, x.nodes);
+  }
+};
+
+// --- status ---
 
 struct get_status {
   envelope env;

@@ -1,20 +1,50 @@
 #include "core/validation.hpp"
 
 #include "core/digest.hpp"
+#include "core/store/data_directory.hpp"
 #include "core/utf8.hpp"
 
 #include <algorithm>
+#include <mutex>
 
 #include <fmt/format.h>
 
 namespace cairn {
 
-node_directory::node_directory(std::vector<node_record> nodes) : nodes_(std::move(nodes)) {
-  for (const auto& node : nodes_)
-    by_name_.emplace(node.name, node.node);
+node_directory::node_directory(std::vector<node_record> nodes) {
+  for (const auto& node : nodes)
+    add(node);
+}
+
+void node_directory::add(const node_record& node) {
+  const std::unique_lock lock(mutex_);
+  by_id_.insert_or_assign(node.node, node);
+  by_name_.insert_or_assign(node.name, node.node);
+}
+
+std::vector<node_record> node_directory::all() const {
+  const std::shared_lock lock(mutex_);
+  std::vector<node_record> nodes;
+  for (const auto& [id, node] : by_id_)
+    nodes.push_back(node);
+  return nodes;
+}
+
+result<void> node_directory::check_new(const node_record& node) const {
+  const std::shared_lock lock(mutex_);
+  if (const auto found = by_id_.find(node.node); found != by_id_.end() && found->second.name != node.name)
+    return fail(errc::invalid_message,
+                fmt::format("node number {} is \"{}\": give the new node another number", node.node.value,
+                            found->second.name));
+  if (const auto found = by_name_.find(node.name); found != by_name_.end() && found->second != node.node)
+    return fail(errc::invalid_message,
+                fmt::format("node \"{}\" has number {}: give the new node another name", node.name,
+                            found->second.value));
+  return {};
 }
 
 result<node_id> node_directory::id_of(const std::string& name) const {
+  const std::shared_lock lock(mutex_);
   const auto found = by_name_.find(name);
   if (found == by_name_.end())
     return fail(errc::unknown_node,
@@ -23,15 +53,16 @@ result<node_id> node_directory::id_of(const std::string& name) const {
 }
 
 std::string node_directory::name_of(node_id id) const {
-  const auto found =
-    std::find_if(nodes_.begin(), nodes_.end(), [id](const auto& node) { return node.node == id; });
-  return found == nodes_.end() ? std::string{} : found->name;
+  const std::shared_lock lock(mutex_);
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? std::string{} : found->second.name;
 }
 
 namespace {
 
 /// First microsecond of year 1 and of year 10000: what both PostgreSQL and ISO 8601 can say.
 constexpr std::int64_t min_timestamp_us = -62'135'596'800'000'000;
+constexpr std::size_t max_host_bytes = 255;
 constexpr std::int64_t end_timestamp_us = 253'402'300'800'000'000;
 
 template <class... Args>
@@ -127,6 +158,19 @@ result<void> check_metadata(const metadata& meta) {
   return {};
 }
 
+result<void> check_limit(std::int32_t limit) {
+  if (limit < 1 || limit > max_list_limit)
+    return invalid("limit is {}, it must be 1..{}", limit, max_list_limit);
+  return {};
+}
+
+/// A prefix or a marker; empty = none.
+result<void> check_list_text(const std::string& text) {
+  if (text.size() > max_key_bytes || !is_storable_text(text))
+    return invalid("prefix and marker must be valid UTF-8 of at most {} bytes", max_key_bytes);
+  return {};
+}
+
 result<node_id> resolve_handoff(const std::string& name, const validation_context& context) {
   return name.empty() ? result<node_id>{node_id{}} : context.nodes.id_of(name);
 }
@@ -214,6 +258,108 @@ result<write_operation> to_operation(archive_key_final&& message, const validati
   return with_sequence(std::move(request), message.sequence, std::move(message.data));
 }
 
+result<write_operation> to_operation(archive_key_cancel&& message, const validation_context& context) {
+  auto key = resolve(message.key, context);
+  if (!key)
+    return pass_failure(key);
+  return cancel_request{*key};
+}
+
+result<write_operation> to_operation(destroy_key&& message, const validation_context& context) {
+  segment_info segment{message.collection, std::move(message.key), message.version, message.timestamp, 0,
+                       message.segment_num};
+  if (auto checked = all_of(
+        [&] { return check_segment(segment); },
+        [&] { return message.deletes == unified_id{} ? result<void>{} : check_version(message.deletes); });
+      !checked)
+    return pass_failure(checked);
+  if (message.deletes == message.version)
+    return invalid("unified_id to delete is the tombstone's own, {}", message.version.value);
+  auto nodes = resolve_nodes(message.nodes, context);
+  if (!nodes)
+    return pass_failure(nodes);
+  return destroy_request{{{}, std::move(segment), *nodes}, message.deletes};
+}
+
+template <conjoined_action Action>
+result<write_operation> to_operation(conjoined_step<Action>&& message, const validation_context& context) {
+  if (auto checked = all_of(
+        [&] { return check_collection(message.collection); }, [&] { return check_key(message.key); },
+        [&] { return check_version(message.version); }, [&] { return check_timestamp(message.timestamp); });
+      !checked)
+    return pass_failure(checked);
+  auto handoff = resolve_handoff(message.handoff_node, context);
+  if (!handoff)
+    return pass_failure(handoff);
+  return conjoined_request{
+    {0, message.collection, std::move(message.key), message.version, message.timestamp, *handoff, Action}};
+}
+template result<write_operation> to_operation(start_conjoined_archive&&, const validation_context&);
+template result<write_operation> to_operation(abort_conjoined_archive&&, const validation_context&);
+template result<write_operation> to_operation(finish_conjoined_archive&&, const validation_context&);
+
+result<write_operation> to_operation(gateway_start&& message, const validation_context& context) {
+  if (auto checked = all_of([&] { return check_version(message.version); },
+                            [&] { return check_timestamp(message.timestamp); });
+      !checked)
+    return pass_failure(checked);
+  auto source = context.nodes.id_of(message.source_node);
+  if (!source)
+    return pass_failure(source);
+  return gateway_start_request{*source, message.timestamp};
+}
+
+result<write_operation> to_operation(purge&& message, const validation_context& context) {
+  if (message.keys.empty() || message.keys.size() > max_purge_keys)
+    return invalid("purge names {} segments, it must name 1..{}", message.keys.size(), max_purge_keys);
+  purge_request request;
+  for (const auto& named : message.keys) {
+    if (named.handoff_node.empty())
+      return invalid("purge of unified_id {} names no handoff node: only handoff copies are purged",
+                     named.version.value);
+    auto key = resolve(named, context);
+    if (!key)
+      return pass_failure(key);
+    request.keys.push_back(*key);
+  }
+  return request;
+}
+
+result<write_operation> to_operation(add_node&& message, const validation_context& context) {
+  node_record node{message.node, std::move(message.name), std::move(message.host), message.port};
+  if (node.node.value <= 0)
+    return invalid("node number is {}, it must be 1..2147483647", node.node.value);
+  if (!is_valid_name(node.name))
+    return invalid("node name \"{}\" must have 1 to 63 characters of A-Z a-z 0-9 . _ -", node.name);
+  if (node.host.size() > max_host_bytes || !is_storable_text(node.host))
+    return invalid("host must be valid UTF-8 of at most {} bytes", max_host_bytes);
+  if (node.port < 0 || node.port > 65'535)
+    return invalid("port is {}, it must be 0..65535", node.port);
+  if (auto checked = context.nodes.check_new(node); !checked)
+    return pass_failure(checked);
+  return configure_request{std::move(node)};
+}
+
+result<write_operation> to_operation(sync_value_file&&, const validation_context&) { return sync_request{}; }
+
+result<void> validate(const list_handoffs& message, const validation_context& context) {
+  if (auto checked = check_limit(message.limit); !checked)
+    return checked;
+  const auto node = context.nodes.id_of(message.node);
+  return node ? result<void>{} : tl::unexpected(node.error());
+}
+
+result<void> validate(const list_nodes&, const validation_context&) { return {}; }
+
+result<void> validate(const list_versions& message, const validation_context&) {
+  return all_of(
+    [&] { return check_collection(message.collection); }, [&] { return check_limit(message.limit); },
+    [&] { return check_list_text(message.prefix); }, [&] { return check_list_text(message.key_marker); },
+    [&] {
+      return message.version_marker == unified_id{} ? result<void>{} : check_version(message.version_marker);
+    });
+}
+
 result<void> validate(const retrieve_start& message, const validation_context& context) {
   if (message.range.first > message.range.last)
     return invalid("range {}-{} is empty: first must not pass last", message.range.first, message.range.last);
@@ -224,21 +370,16 @@ result<void> validate(const retrieve_start& message, const validation_context& c
   return key ? result<void>{} : tl::unexpected(key.error());
 }
 
-result<void> validate(const lookup& message) {
+result<void> validate(const lookup& message, const validation_context&) {
   return all_of(
     [&] { return check_collection(message.collection); }, [&] { return check_key(message.key); },
     [&] { return message.version == unified_id{} ? result<void>{} : check_version(message.version); });
 }
 
-result<void> validate(const list_keys& message) {
-  if (auto checked = check_collection(message.collection); !checked)
-    return checked;
-  if (message.limit < 1 || message.limit > max_list_limit)
-    return invalid("limit is {}, it must be 1..{}", message.limit, max_list_limit);
-  for (const auto* text : {&message.prefix, &message.marker})
-    if (text->size() > max_key_bytes || !is_storable_text(*text))
-      return invalid("prefix and marker must be valid UTF-8 of at most {} bytes", max_key_bytes);
-  return {};
+result<void> validate(const list_keys& message, const validation_context&) {
+  return all_of([&] { return check_collection(message.collection); },
+                [&] { return check_limit(message.limit); }, [&] { return check_list_text(message.prefix); },
+                [&] { return check_list_text(message.marker); });
 }
 
 result<void> validate(const envelope& env) {

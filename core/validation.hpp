@@ -6,11 +6,12 @@
 #include "core/write/write_request.hpp"
 
 #include <map>
+#include <shared_mutex>
 #include <string>
 
 namespace cairn {
 
-/// The cluster's nodes by name. Immutable once shared.
+/// The cluster's nodes by name. Thread-safe.
 class node_directory {
 public:
   explicit node_directory(std::vector<node_record> nodes);
@@ -19,10 +20,15 @@ public:
   [[nodiscard]] result<node_id> id_of(const std::string& name) const;
   /// Empty for an id that is not known.
   [[nodiscard]] std::string name_of(node_id id) const;
-  [[nodiscard]] const std::vector<node_record>& all() const { return nodes_; }
+  /// By number.
+  [[nodiscard]] std::vector<node_record> all() const;
+  /// Whether a node can be added: neither number nor name belongs to another. @error invalid_message
+  [[nodiscard]] result<void> check_new(const node_record& node) const;
+  void add(const node_record& node);
 
 private:
-  std::vector<node_record> nodes_;
+  mutable std::shared_mutex mutex_; ///< guards what follows
+  std::map<node_id, node_record> by_id_;
   std::map<std::string, node_id, std::less<>> by_name_;
 };
 
@@ -40,10 +46,22 @@ result<write_operation> to_operation(archive_key_start&& message, const validati
 result<write_operation> to_operation(archive_key_next&& message, const validation_context& context);
 result<write_operation> to_operation(archive_key_final&& message, const validation_context& context);
 
+result<write_operation> to_operation(archive_key_cancel&& message, const validation_context& context);
+result<write_operation> to_operation(destroy_key&& message, const validation_context& context);
+template <conjoined_action Action>
+result<write_operation> to_operation(conjoined_step<Action>&& message, const validation_context& context);
+result<write_operation> to_operation(gateway_start&& message, const validation_context& context);
+result<write_operation> to_operation(purge&& message, const validation_context& context);
+result<write_operation> to_operation(add_node&& message, const validation_context& context);
+result<write_operation> to_operation(sync_value_file&& message, const validation_context& context);
+
 /// @error invalid_message, unknown_node
+result<void> validate(const list_versions& message, const validation_context& context);
+result<void> validate(const list_handoffs& message, const validation_context& context);
+result<void> validate(const list_nodes& message, const validation_context& context);
 result<void> validate(const retrieve_start& message, const validation_context& context);
-result<void> validate(const lookup& message);
-result<void> validate(const list_keys& message);
+result<void> validate(const lookup& message, const validation_context& context);
+result<void> validate(const list_keys& message, const validation_context& context);
 result<void> validate(const envelope& env);
 
 result<segment_key> resolve(const named_segment_key& key, const validation_context& context);

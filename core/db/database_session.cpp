@@ -66,6 +66,12 @@ std::unique_ptr<pqxx::connection> connect_session(const std::string& connection_
   pqxx::nontransaction setup(*session);
   setup.exec0("SET client_min_messages = warning");
   setup.exec0("SET jit = off"); // short statements only
+  // Every statement is made for an index. Planned once, and not by the size that tables had at that time: a
+  // node that was empty when it started must not read whole tables when it has millions of rows.
+  setup.exec0("SET plan_cache_mode = force_generic_plan");
+  setup.exec0("SET enable_seqscan = off");
+  setup.exec0("SET enable_hashjoin = off");
+  setup.exec0("SET enable_mergejoin = off");
   setup.exec0("SET search_path = pg_catalog");
   return session;
 }

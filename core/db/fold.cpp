@@ -20,35 +20,37 @@ using kind = fold_outcome::kind;
   row ".unified_id = " key ".unified_id AND " row ".conjoined_part = " key ".conjoined_part AND " row        \
       ".segment_num = " key ".segment_num"
 
-constexpr auto sql_insert_segments = R"(
-INSERT INTO cairn.segment (id, collection_id, key, status, unified_id, timestamp, segment_num, conjoined_part,
-                           file_size, file_adler32, file_hash, source_node_id, handoff_node_id)
-SELECT u.id, u.collection_id, u.key, u.status, u.unified_id, )" CAIRN_SQL_FROM_US(
-  "u.timestamp_us") R"(, u.segment_num,
-       u.conjoined_part, u.file_size, u.file_adler32, u.file_hash, nullif(u.source, 0), nullif(u.handoff, 0)
-FROM unnest($1::int8[], $2::int4[], $3::text[], $4::text[], $5::int8[], $6::int8[], $7::int2[], $8::int4[],
-            $9::int8[], $10::int8[], $11::bytea[], $12::int4[], $13::int4[])
-     AS u (id, collection_id, key, status, unified_id, timestamp_us, segment_num, conjoined_part,
-           file_size, file_adler32, file_hash, source, handoff)
-WHERE NOT EXISTS (SELECT FROM cairn.segment c WHERE )" CAIRN_SAME_KEY("c", "u") R"(
-                  AND coalesce(c.handoff_node_id, 0) = u.handoff AND c.status = 'C')
-  AND NOT EXISTS (SELECT FROM cairn.segment_fence f WHERE )" CAIRN_SAME_KEY("f", "u") R"(
-                  AND f.handoff_node_id = u.handoff)
-ON CONFLICT DO NOTHING RETURNING id)";
-
-constexpr auto sql_insert_sequences = R"(
-INSERT INTO cairn.segment_sequence (collection_id, segment_id, sequence_num, value_file_id, value_file_offset, size,
-                                    padding_size, hash, adler32)
-SELECT u.collection_id, u.segment_id, u.sequence_num, u.value_file_id, u.value_file_offset, u.size, u.padding_size,
-       u.hash, u.adler32
-FROM unnest($1::int4[], $2::int8[], $3::int4[], $4::int4[], $5::int8[], $6::int4[], $7::int4[], $8::bytea[],
-            $9::int8[], $10::bool[]) WITH ORDINALITY
-     AS u (collection_id, segment_id, sequence_num, value_file_id, value_file_offset, size, padding_size, hash,
-           adler32, fresh, place)
-     JOIN cairn.segment s ON s.id = u.segment_id
-WHERE u.fresh OR s.status = 'A'
-ORDER BY u.place
-ON CONFLICT DO NOTHING)";
+// Segments that begin here and all sequences travel in one statement: each trip to the server counts. Rows of
+// `fresh` are not visible to the statement itself, hence the two ways in which a sequence finds its segment.
+constexpr auto sql_insert = R"(
+WITH fresh AS (
+  INSERT INTO cairn.segment (id, collection_id, key, status, unified_id, timestamp, segment_num, conjoined_part,
+                             file_size, file_adler32, file_hash, source_node_id, handoff_node_id)
+  SELECT u.id, u.collection_id, u.key, u.status, u.unified_id, )" CAIRN_SQL_FROM_US("u.timestamp_us") R"(,
+         u.segment_num, u.conjoined_part, u.file_size, u.file_adler32, u.file_hash, nullif(u.source, 0),
+         nullif(u.handoff, 0)
+  FROM unnest($1::int8[], $2::int4[], $3::text[], $4::text[], $5::int8[], $6::int8[], $7::int2[], $8::int4[],
+              $9::int8[], $10::int8[], $11::bytea[], $12::int4[], $13::int4[])
+       AS u (id, collection_id, key, status, unified_id, timestamp_us, segment_num, conjoined_part,
+             file_size, file_adler32, file_hash, source, handoff)
+  WHERE NOT EXISTS (SELECT FROM cairn.segment c WHERE )" CAIRN_SAME_KEY("c", "u") R"(
+                    AND coalesce(c.handoff_node_id, 0) = u.handoff AND c.status = 'C')
+    AND NOT EXISTS (SELECT FROM cairn.segment_fence f WHERE )" CAIRN_SAME_KEY("f", "u") R"(
+                    AND f.handoff_node_id = u.handoff)
+  ON CONFLICT DO NOTHING RETURNING id),
+sequences AS (
+  INSERT INTO cairn.segment_sequence (collection_id, segment_id, sequence_num, value_file_id, value_file_offset,
+                                      size, padding_size, hash, adler32)
+  SELECT u.collection_id, u.segment_id, u.sequence_num, u.value_file_id, u.value_file_offset, u.size,
+         u.padding_size, u.hash, u.adler32
+  FROM unnest($14::int4[], $15::int8[], $16::int4[], $17::int4[], $18::int8[], $19::int4[], $20::int4[],
+              $21::bytea[], $22::int8[])
+       AS u (collection_id, segment_id, sequence_num, value_file_id, value_file_offset, size, padding_size, hash,
+             adler32)
+  WHERE u.segment_id IN (SELECT id FROM fresh)
+     OR EXISTS (SELECT FROM cairn.segment s WHERE s.id = u.segment_id AND s.status = 'A')
+  ON CONFLICT DO NOTHING)
+SELECT id FROM fresh)";
 
 // A final counts only when all its sequences are there.
 constexpr auto sql_finish_segments = R"(
@@ -188,8 +190,7 @@ public:
   }
 
   void execute() {
-    const auto fresh = insert_segments();
-    insert_sequences(fresh);
+    const auto fresh = insert();
     const auto finished = finish_segments(fresh);
     insert_meta(finished);
     tell_outcomes(fresh, finished);
@@ -209,13 +210,26 @@ private:
     return out;
   }
 
-  ids insert_segments() {
-    if (new_.empty())
+  /// @returns segments that have their row by a record of the stage
+  ids insert() {
+    if (sequences_.empty())
       return {};
     array_literal id, collection, key, status, version, timestamp, num, part, size, adler, hash, source,
       handoff;
+    array_literal q_collection, q_segment, q_num, q_file, q_offset, q_size, q_padding, q_hash, q_adler;
     for (const auto index : sequences_) { // in log order: of two with one key the earlier one wins
       const auto& record = std::get<sequence_record>(records_[index].body);
+      const auto& at = records_[index].at;
+      q_collection.add(record.of.segment.collection.value);
+      q_segment.add(record.of.id.value);
+      q_num.add(record.sequence.sequence_num);
+      q_file.add(at.value_file.value);
+      q_offset.add(at.data_offset());
+      q_size.add(record.sequence.size_bytes);
+      q_padding.add(record.sequence.padding_bytes);
+      q_hash.add_bytes(record.sequence.md5);
+      q_adler.add(record.sequence.adler32);
+
       const auto found = new_.find(record.of.id);
       if (found == new_.end() || found->second.record != index)
         continue;
@@ -242,32 +256,11 @@ private:
       }
     }
     return returned_ids(transaction_.exec_prepared(
-      "fold_insert_segments", id.finish(), collection.finish(), key.finish(), status.finish(),
-      version.finish(), timestamp.finish(), num.finish(), part.finish(), size.finish(), adler.finish(),
-      hash.finish(), source.finish(), handoff.finish()));
-  }
-
-  void insert_sequences(const ids& fresh) {
-    if (sequences_.empty())
-      return;
-    array_literal collection, id, num, file, offset, size, padding, hash, adler, is_fresh;
-    for (const auto index : sequences_) {
-      const auto& record = std::get<sequence_record>(records_[index].body);
-      const auto& at = records_[index].at;
-      collection.add(record.of.segment.collection.value);
-      id.add(record.of.id.value);
-      num.add(record.sequence.sequence_num);
-      file.add(at.value_file.value);
-      offset.add(at.data_offset());
-      size.add(record.sequence.size_bytes);
-      padding.add(record.sequence.padding_bytes);
-      hash.add_bytes(record.sequence.md5);
-      adler.add(record.sequence.adler32);
-      is_fresh.add(fresh.contains(record.of.id));
-    }
-    transaction_.exec_prepared("fold_insert_sequences", collection.finish(), id.finish(), num.finish(),
-                               file.finish(), offset.finish(), size.finish(), padding.finish(), hash.finish(),
-                               adler.finish(), is_fresh.finish());
+      "fold_insert", id.finish(), collection.finish(), key.finish(), status.finish(), version.finish(),
+      timestamp.finish(), num.finish(), part.finish(), size.finish(), adler.finish(), hash.finish(),
+      source.finish(), handoff.finish(), q_collection.finish(), q_segment.finish(), q_num.finish(),
+      q_file.finish(), q_offset.finish(), q_size.finish(), q_padding.finish(), q_hash.finish(),
+      q_adler.finish()));
   }
 
   /// @returns segments that are final by a record of the stage
@@ -408,8 +401,7 @@ struct fold_single {
 } // namespace
 
 void prepare_fold(pqxx::connection_base& connection) {
-  connection.prepare("fold_insert_segments", sql_insert_segments);
-  connection.prepare("fold_insert_sequences", sql_insert_sequences);
+  connection.prepare("fold_insert", sql_insert);
   connection.prepare("fold_finish_segments", sql_finish_segments);
   connection.prepare("fold_insert_meta", sql_insert_meta);
   connection.prepare("fold_cancel", sql_cancel);

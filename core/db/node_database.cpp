@@ -34,9 +34,39 @@ constexpr auto sql_max_row_id = "SELECT greatest((SELECT coalesce(max(id), 0) FR
 
 } // namespace
 
+namespace {
+
+/// A round's transaction. Its BEGIN travels with the first statement, because each trip to the server counts;
+/// libpqxx's own transactions would send it alone.
+class round_transaction {
+public:
+  round_transaction(pqxx::connection& connection, const std::string& first_statement)
+      : statements_(connection), first_(statements_.exec("BEGIN; " + first_statement)) {}
+  ~round_transaction() {
+    if (!committed_)
+      (void)guarded([&] { statements_.exec0("ROLLBACK"); });
+  }
+  round_transaction(const round_transaction&) = delete;
+  round_transaction& operator=(const round_transaction&) = delete;
+
+  [[nodiscard]] const pqxx::result& first() const { return first_; }
+  pqxx::transaction_base& statements() { return statements_; }
+  void commit() {
+    committed_ = true; // or in doubt: there is nothing left to roll back
+    statements_.exec0("COMMIT");
+  }
+
+private:
+  pqxx::nontransaction statements_;
+  pqxx::result first_;
+  bool committed_ = false;
+};
+
+} // namespace
+
 struct node_database::session {
   std::unique_ptr<pqxx::connection> connection;
-  std::unique_ptr<pqxx::work> open_round; ///< between begin_round and commit_round
+  std::unique_ptr<round_transaction> open_round; ///< between begin_round and commit_round
 };
 
 node_database::node_database(std::unique_ptr<session> s) : session_(std::move(s)) {}
@@ -204,11 +234,11 @@ result<std::vector<segment_key>> node_database::cancelled_keys(std::size_t limit
 }
 
 node_database::round_outcome node_database::apply(const round& facts, bool one_by_one) {
-  session_->open_round = std::make_unique<pqxx::work>(*session_->connection);
-  auto& transaction = *session_->open_round;
-  const auto moved = transaction.exec_params("UPDATE cairn.log_position SET lsn = $1 WHERE lsn = $2",
-                                             facts.new_position.value, facts.expected_position.value);
-  if (moved.affected_rows() != 1)
+  session_->open_round = std::make_unique<round_transaction>(
+    *session_->connection, fmt::format("UPDATE cairn.log_position SET lsn = {} WHERE lsn = {}",
+                                       facts.new_position.value, facts.expected_position.value));
+  auto& transaction = session_->open_round->statements();
+  if (session_->open_round->first().affected_rows() != 1)
     throw position_mismatch{};
   fold_value_files(transaction, facts.file_rows);
 
@@ -217,13 +247,14 @@ node_database::round_outcome node_database::apply(const round& facts, bool one_b
     outcome.records = fold(transaction, facts.records);
   } else {
     for (const auto& record : facts.records) {
+      transaction.exec0("SAVEPOINT before_record"); // libpqxx 6.4's subtransaction is not rolled back in time
       try {
-        pqxx::subtransaction savepoint(transaction);
-        outcome.records.push_back(std::move(fold(savepoint, {&record, 1}).front()));
-        savepoint.commit();
+        outcome.records.push_back(std::move(fold(transaction, {&record, 1}).front()));
+        transaction.exec0("RELEASE SAVEPOINT before_record");
       } catch (const pqxx::sql_error& e) {
         if (!blames_values(e))
           throw; // another time the database may take it
+        transaction.exec0("ROLLBACK TO SAVEPOINT before_record");
         const auto reason = one_line(e);
         spdlog::warn("record_rejected lsn={} type={} reason=\"{}\"", record.at.lsn.value,
                      type_name(record.body), reason);

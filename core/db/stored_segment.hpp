@@ -42,8 +42,9 @@ struct fold_outcome {
     refused, ///< the database does not take it; it is in table rejected
   };
   kind what = kind::applied;
-  std::string reason;                     ///< of refused
-  std::optional<stored_segment> existing; ///< of a lost final or tombstone: what holds the key
+  std::string reason; ///< of refused
+  /// Of a lost final or tombstone: what holds the key, as it is at the end of the round at the latest.
+  std::optional<stored_segment> existing;
 };
 
 } // namespace cairn

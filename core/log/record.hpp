@@ -59,8 +59,6 @@ struct tombstone_record {
   unified_id deletes;  ///< 0 = every version with a smaller unified id
 };
 
-enum class conjoined_action : std::uint8_t { start = 1, abort, finish };
-
 /// A step of a conjoined archive; steps may arrive in any order, abort wins over finish.
 struct conjoined_record {
   std::int64_t row_id = 0;

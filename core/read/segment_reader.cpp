@@ -60,6 +60,16 @@ constexpr auto sql_list = "SELECT DISTINCT ON (s.key) s.key, s.unified_id, " CAI
   "s.timestamp") ", " CAIRN_SQL_OBJECT_SIZE " FROM cairn.segment s WHERE s.collection_id = $1 AND s.key > $2"
                  " AND s.key >= $3 AND ($4 = '' OR s.key < $4) AND " CAIRN_SQL_VISIBLE
                  " ORDER BY s.key, s.unified_id DESC LIMIT $5";
+constexpr auto sql_versions =
+  "SELECT DISTINCT ON (s.key, s.unified_id) s.key, s.unified_id, " CAIRN_SQL_TO_US(
+    "s.timestamp") ", " CAIRN_SQL_OBJECT_SIZE " FROM cairn.segment s WHERE s.collection_id = $1"
+                   " AND (s.key > $2 OR (s.key = $2 AND s.unified_id < $3)) AND s.key >= $4"
+                   " AND ($5 = '' OR s.key < $5) AND " CAIRN_SQL_VISIBLE
+                   " ORDER BY s.key, s.unified_id DESC LIMIT $6";
+constexpr auto sql_handoffs = "SELECT id, collection_id, key, unified_id, " CAIRN_SQL_TO_US(
+  "timestamp") ", conjoined_part, segment_num, coalesce(source_node_id, 0), status,"
+               " coalesce(file_tombstone_unified_id, 0) FROM cairn.segment"
+               " WHERE handoff_node_id = $1 AND status IN ('F', 'T') AND id > $2 ORDER BY id LIMIT $3";
 constexpr auto sql_space_of = "SELECT space_id FROM cairn.value_file WHERE id = $1";
 
 } // namespace
@@ -87,6 +97,8 @@ result<segment_reader::session*> segment_reader::connected(log_sequence_number a
     c.prepare("held", sql_held);
     c.prepare("object", sql_object);
     c.prepare("list", sql_list);
+    c.prepare("versions", sql_versions);
+    c.prepare("handoffs", sql_handoffs);
     c.prepare("space_of", sql_space_of);
     pqxx::nontransaction query(c);
     const auto position = query.exec1("SELECT lsn FROM cairn.log_position")[0].as<std::uint64_t>();
@@ -170,20 +182,66 @@ result<visible_version> segment_reader::look_up(collection_id collection, const 
   return std::move(**found);
 }
 
+namespace {
+
+key_listing as_listing(const pqxx::result& rows, std::int32_t limit) {
+  key_listing out;
+  for (const auto& row : rows) {
+    if (static_cast<std::int32_t>(out.keys.size()) == limit) {
+      out.is_truncated = true;
+      break;
+    }
+    out.keys.push_back({row[0].as<std::string>(), unified_id{row[1].as<std::uint64_t>()},
+                        timestamp_us{row[2].as<std::int64_t>()}, row[3].as<std::int64_t>()});
+  }
+  return out;
+}
+
+} // namespace
+
 result<key_listing> segment_reader::list_keys(const cairn::list_keys& request, log_sequence_number at_least) {
   return query(at_least, [&](session& s) {
     pqxx::nontransaction transaction(*s.connection);
-    key_listing out;
-    const auto rows =
-      transaction.exec_prepared("list", request.collection.value, request.marker, request.prefix,
-                                after_prefix(request.prefix), request.limit + 1);
-    for (const auto& row : rows) {
-      if (static_cast<std::int32_t>(out.keys.size()) == request.limit) {
+    return as_listing(transaction.exec_prepared("list", request.collection.value, request.marker,
+                                                request.prefix, after_prefix(request.prefix),
+                                                request.limit + 1),
+                      request.limit);
+  });
+}
+
+result<key_listing> segment_reader::list_versions(const cairn::list_versions& request,
+                                                  log_sequence_number at_least) {
+  return query(at_least, [&](session& s) {
+    pqxx::nontransaction transaction(*s.connection);
+    return as_listing(transaction.exec_prepared("versions", request.collection.value, request.key_marker,
+                                                request.version_marker.value, request.prefix,
+                                                after_prefix(request.prefix), request.limit + 1),
+                      request.limit);
+  });
+}
+
+result<handoff_listing> segment_reader::list_handoffs(node_id node, std::int64_t marker, std::int32_t limit,
+                                                      log_sequence_number at_least) {
+  return query(at_least, [&](session& s) {
+    pqxx::nontransaction transaction(*s.connection);
+    handoff_listing out;
+    for (const auto& row : transaction.exec_prepared("handoffs", node.value, marker, limit + 1)) {
+      if (static_cast<std::int32_t>(out.handoffs.size()) == limit) {
         out.is_truncated = true;
         break;
       }
-      out.keys.push_back({row[0].as<std::string>(), unified_id{row[1].as<std::uint64_t>()},
-                          timestamp_us{row[2].as<std::int64_t>()}, row[3].as<std::int64_t>()});
+      stored_handoff held;
+      held.row = row[0].as<std::int64_t>();
+      held.segment = {collection_id{row[1].as<std::int32_t>()},
+                      row[2].as<std::string>(),
+                      unified_id{row[3].as<std::uint64_t>()},
+                      timestamp_us{row[4].as<std::int64_t>()},
+                      row[5].as<std::int32_t>(),
+                      row[6].as<std::int32_t>()};
+      held.source.value = row[7].as<std::int32_t>();
+      held.is_tombstone = row[8].as<std::string>() == "T";
+      held.deletes.value = row[9].as<std::uint64_t>();
+      out.handoffs.push_back(std::move(held));
     }
     return out;
   });

@@ -29,6 +29,19 @@ struct key_listing {
   bool is_truncated = false;
 };
 
+/// What is held here for another node.
+struct stored_handoff {
+  std::int64_t row = 0;
+  segment_info segment;
+  node_id source;
+  bool is_tombstone = false;
+  unified_id deletes;
+};
+struct handoff_listing {
+  std::vector<stored_handoff> handoffs;
+  bool is_truncated = false;
+};
+
 /// Not thread-safe: one thread owns it. Connects when first asked, and again after the connection was lost.
 class segment_reader {
 public:
@@ -43,6 +56,11 @@ public:
                                   log_sequence_number at_least);
   /// @error database_unavailable
   result<key_listing> list_keys(const cairn::list_keys& request, log_sequence_number at_least);
+  /// @error database_unavailable
+  result<key_listing> list_versions(const cairn::list_versions& request, log_sequence_number at_least);
+  /// Segments and tombstones held for a node, by row. @error database_unavailable
+  result<handoff_listing> list_handoffs(node_id node, std::int64_t marker, std::int32_t limit,
+                                        log_sequence_number at_least);
   /// The final segment that holds a key. @error not_found, database_unavailable
   result<stored_segment> find_segment(const segment_key& key, log_sequence_number at_least);
   /// The segment with the smallest number of the newest visible version. @error not_found,

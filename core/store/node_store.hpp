@@ -26,7 +26,7 @@ struct recovered_store {
   std::unique_ptr<node_database> database;
   std::unique_ptr<value_log> log;
   write_machine_start machine;
-  std::shared_ptr<const node_directory> nodes;
+  std::shared_ptr<node_directory> nodes;
   recovery_report report;
 };
 

@@ -15,8 +15,7 @@ write_machine::write_machine(write_machine_options options, write_machine_start 
     remember_cancelled(key, std::chrono::steady_clock::now());
 }
 
-// --- order of arrival
-// -------------------------------------------------------------------------------------------------
+// --- order of arrival ---
 
 std::optional<segment_key> write_machine::key_of_operation(const write_operation& operation) {
   struct visitor {
@@ -98,8 +97,7 @@ void write_machine::drain_queue(const segment_key& key, steady_time now) {
     queues_.erase(key);
 }
 
-// --- transitions
-// ------------------------------------------------------------------------------------------------------
+// --- transitions ---
 
 void write_machine::perform(write_request request, steady_time now) {
   if (stopping_) {
@@ -465,8 +463,7 @@ void write_machine::stop() {
     cancel_segment(key, cancel_reason::restart, std::chrono::steady_clock::now());
 }
 
-// --- batches
-// ----------------------------------------------------------------------------------------------------------
+// --- batches ---
 
 void write_machine::add_record(record_body record) {
   unwritten_bytes_ += record_total_bytes(record);
@@ -558,8 +555,7 @@ void write_machine::appended(std::vector<placement> placements, std::vector<valu
     begin_fold();
 }
 
-// --- rounds
-// -----------------------------------------------------------------------------------------------------------
+// --- rounds ---
 
 bool write_machine::round_is_due() const {
   if (under_way_ || append_syncs_ || round_wanted_)
@@ -568,8 +564,8 @@ bool write_machine::round_is_due() const {
     return std::any_of(entries.begin(), entries.end(),
                        [](const auto& entry) { return entry.completes.has_value(); });
   };
-  return !filling_.completes.empty() || !waiting_look_ups_.empty() || completes(unwritten_entries_)
-         || completes(appending_entries_);
+  return (stopping_ && has_unsynced()) || !filling_.completes.empty() || !waiting_look_ups_.empty()
+         || completes(unwritten_entries_) || completes(appending_entries_);
 }
 
 bool write_machine::written_waits() const {
@@ -740,8 +736,7 @@ void write_machine::answer_look_up(const look_up& asked, const std::optional<sto
          same ? "" : "the segment is final, with other content");
 }
 
-// --- failures
-// ---------------------------------------------------------------------------------------------------------
+// --- failures ---
 
 void write_machine::write_failed(log_sequence_number synced_lsn, std::vector<placement> placements,
                                  std::vector<value_file_row> file_rows, const failure& why) {
@@ -855,8 +850,7 @@ void write_machine::forget_attempt(segment_id id, const segment_key& key, steady
   add_cancel({id, key, now_us(), cancel_reason::storage_fault}, since);
 }
 
-// --- answers
-// ----------------------------------------------------------------------------------------------------------
+// --- answers ---
 
 void write_machine::answer(const write_ticket& ticket, errc code, std::string message) {
   write_answer reply;

@@ -72,8 +72,7 @@ class write_machine {
 public:
   write_machine(write_machine_options options, write_machine_start start);
 
-  // --- events
-  // -----------------------------------------------------------------------------------------------------
+  // --- events ---
 
   /// A request, in order of arrival. Its one answer follows, sooner or later.
   void admit(write_request request, steady_time now);
@@ -97,8 +96,7 @@ public:
                     std::vector<value_file_row> file_rows, const failure& why);
   void committed(fold_result outcome);
 
-  // --- what it asks for
-  // -------------------------------------------------------------------------------------------
+  // --- what it asks for ---
 
   std::vector<write_answer> take_answers();
   std::vector<digest_job> take_digest_jobs();
@@ -109,15 +107,14 @@ public:
   /// True once when the folded round must be abandoned: its records are void.
   bool take_abandon() { return std::exchange(abandon_due_, false); }
 
-  /// A completion waits and no round is under way: start_round() at once.
+  /// A completion waits, or the end does, and no round is under way: start_round() at once.
   [[nodiscard]] bool round_is_due() const;
   /// Something is written or about to be, and not yet part of a round.
   [[nodiscard]] bool has_unsynced() const;
   /// Nothing active, nothing waiting, nothing under way.
   [[nodiscard]] bool is_quiet() const;
 
-  // --- for status
-  // -------------------------------------------------------------------------------------------------
+  // --- for status ---
 
   [[nodiscard]] std::size_t active_segment_count() const { return active_.size(); }
   [[nodiscard]] std::size_t completion_count() const { return completions_.size(); }

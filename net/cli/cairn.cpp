@@ -51,6 +51,10 @@ int main(int argc, char** argv) {
   put_command->add_option("--collection", put.collection, "Collection number")->capture_default_str();
   put_command->add_option("--meta", put.meta, "key=value to keep with it; may be repeated");
 
+  put_command->add_option(
+    "--part-size", put.part_size,
+    "Store it in parts of this size (e.g. 256MiB); the same command goes on after an interruption");
+
   cairn::cli::get_options get;
   auto* get_command = app.add_subcommand("get", "Give an object back, byte for byte");
   get_command->add_option("KEY", get.key, "Key of the object")->required();
@@ -64,6 +68,24 @@ int main(int argc, char** argv) {
   auto* list_command = app.add_subcommand("ls", "List keys in byte order");
   list_command->add_option("PREFIX", list.prefix, "Only keys that begin with it");
   list_command->add_option("--collection", list.collection, "Collection number")->capture_default_str();
+
+  list_command->add_flag("--versions", list.versions,
+                         "Every visible version, not the newest of each key alone");
+
+  cairn::cli::remove_options remove;
+  auto* remove_command = app.add_subcommand("rm", "Delete a key, or one version of it");
+  remove_command->add_option("KEY", remove.key, "Key of the object")->required();
+  remove_command->add_option("--collection", remove.collection, "Collection number")->capture_default_str();
+  remove_command->add_option("--version", remove.version, "That version alone");
+
+  cairn::cli::node_options new_node;
+  auto* node_command = app.add_subcommand("node", "The cluster's nodes, as this node knows them");
+  node_command->require_subcommand(1);
+  auto* node_add_command = node_command->add_subcommand("add", "Make a node known");
+  node_add_command->add_option("NUMBER", new_node.number, "Its number, unique in the cluster")->required();
+  node_add_command->add_option("NAME", new_node.name, "Its name, unique in the cluster")->required();
+  node_add_command->add_option("ADDRESS", new_node.address, "HOST:PORT");
+  node_command->add_subcommand("ls", "List them");
 
   cairn::cli::stat_options stat;
   auto* stat_command = app.add_subcommand("stat", "Show what is known of an object");
@@ -96,6 +118,12 @@ int main(int argc, char** argv) {
           return cairn::cli::get(where, get);
         if (list_command->parsed())
           return cairn::cli::list(where, list);
+        if (remove_command->parsed())
+          return cairn::cli::remove(where, remove);
+        if (node_add_command->parsed())
+          return cairn::cli::add_node(where, new_node);
+        if (node_command->parsed())
+          return cairn::cli::list_nodes(where);
         if (stat_command->parsed())
           return cairn::cli::stat(where, stat);
         (void)status_command;

@@ -26,6 +26,7 @@ struct put_options {
   std::string key;  ///< empty = the file's name
   std::int32_t collection = 1;
   std::vector<std::string> meta; ///< k=v
+  std::string part_size;         ///< empty = one archive; else a conjoined archive of parts of this size
 };
 struct get_options {
   std::string key;
@@ -37,6 +38,17 @@ struct get_options {
 struct list_options {
   std::string prefix;
   std::int32_t collection = 1;
+  bool versions = false; ///< every visible version, not the newest of each key alone
+};
+struct remove_options {
+  std::string key;
+  std::int32_t collection = 1;
+  std::uint64_t version = 0; ///< 0 = all
+};
+struct node_options {
+  std::int32_t number = 0;
+  std::string name;
+  std::string address; ///< HOST:PORT; may be empty
 };
 struct stat_options {
   std::string key;
@@ -48,6 +60,9 @@ exit_code put(const context& where, const put_options& options);
 exit_code get(const context& where, const get_options& options);
 exit_code list(const context& where, const list_options& options);
 exit_code stat(const context& where, const stat_options& options);
+exit_code remove(const context& where, const remove_options& options);
+exit_code add_node(const context& where, const node_options& options);
+exit_code list_nodes(const context& where);
 exit_code status(const context& where);
 /// Lists every record of a value file; needs no node.
 exit_code dump(output& out, const std::string& file);

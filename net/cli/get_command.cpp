@@ -123,6 +123,7 @@ private:
     start.segment = key;
     start.range = range;
     auto first = take(out_, node_.call<retrieve_reply>(std::move(start)), code_);
+    part_ = md5_hasher{};
     if (!first || !deliver(first->sequence))
       return false;
     std::deque<pending_reply<retrieve_reply>> under_way;
@@ -136,6 +137,11 @@ private:
       if (!reply || !deliver(reply->sequence))
         return false;
     }
+    if (range == byte_range{} && part_.digest() != first->file.md5) {
+      out_.error("the bytes are not those that were archived");
+      code_ = exit_code::damaged;
+      return false;
+    }
     return true;
   }
 
@@ -147,6 +153,7 @@ private:
       return false;
     }
     whole_.update(bytes);
+    part_.update(bytes);
     bytes_ += bytes.size();
     bar_.advance(bytes.size());
     if (auto why = to_.write(bytes)) {
@@ -162,6 +169,7 @@ private:
   sink& to_;
   progress& bar_;
   md5_hasher whole_;
+  md5_hasher part_;
   std::uint64_t bytes_ = 0;
   exit_code code_ = exit_code::failed;
 };
@@ -208,8 +216,7 @@ exit_code get(const context& where, const get_options& options) {
   code = job.run(*version, options.range.empty() ? byte_range{} : *range);
   if (code != exit_code::done)
     return code;
-  const auto is_conjoined = !version->segments.empty() && version->segments.front().conjoined_part != 0;
-  if (job.bytes() != wanted || (options.range.empty() && !is_conjoined && job.md5() != version->file.md5))
+  if (job.bytes() != wanted)
     return report(where.out, errc::damaged, "the bytes are not those that were archived");
   if (auto why = to.finish()) {
     where.out.error(*why);

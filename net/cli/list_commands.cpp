@@ -1,3 +1,4 @@
+#include "core/clock.hpp"
 #include "core/digest.hpp"
 #include "net/cli/command.hpp"
 #include "net/size_text.hpp"
@@ -30,29 +31,128 @@ exit_code report(output& out, errc code, const std::string& message) {
   }
 }
 
+namespace {
+
+/// Asks for page after page. @param go_on sets the question's marker from the last entry
+template <class Question, class GoOn>
+exit_code list_pages(const context& where, client& node, Question question, bool with_version, GoOn go_on) {
+  auto code = exit_code::failed;
+  for (;;) {
+    const auto page = take(where.out, node.call<list_reply>(question), code);
+    if (!page)
+      return code;
+    for (const auto& entry : page->keys)
+      where.out.result(
+        {{"key", entry.key},
+         {"version", entry.version.value},
+         {"timestamp", time_text(entry.timestamp)},
+         {"size_bytes", entry.size_bytes}},
+        fmt::format("{:>10}  {}  {}{}", human_size(static_cast<std::uint64_t>(entry.size_bytes)),
+                    time_text(entry.timestamp).substr(0, 19),
+                    with_version ? fmt::format("{:>19}  ", entry.version.value) : "", entry.key));
+    if (!page->is_truncated)
+      return exit_code::done;
+    go_on(question, page->keys.back());
+  }
+}
+
+} // namespace
+
 exit_code list(const context& where, const list_options& options) {
   auto code = exit_code::failed;
   auto node = connect(where, code);
   if (!node)
     return code;
+  if (options.versions) {
+    list_versions question;
+    question.collection = collection_id{options.collection};
+    question.prefix = options.prefix;
+    return list_pages(where, *node, std::move(question), true,
+                      [](list_versions& next, const listed_key& last) {
+                        next.key_marker = last.key;
+                        next.version_marker = last.version;
+                      });
+  }
   list_keys question;
   question.collection = collection_id{options.collection};
   question.prefix = options.prefix;
-  for (;;) {
-    const auto page = take(where.out, node->call<list_reply>(question), code);
-    if (!page)
-      return code;
-    for (const auto& entry : page->keys)
-      where.out.result({{"key", entry.key},
-                        {"version", entry.version.value},
-                        {"timestamp", time_text(entry.timestamp)},
-                        {"size_bytes", entry.size_bytes}},
-                       fmt::format("{:>10}  {}  {}", human_size(static_cast<std::uint64_t>(entry.size_bytes)),
-                                   time_text(entry.timestamp).substr(0, 19), entry.key));
-    if (!page->is_truncated)
-      return exit_code::done;
-    question.marker = page->keys.back().key;
+  return list_pages(where, *node, std::move(question), false,
+                    [](list_keys& next, const listed_key& last) { next.marker = last.key; });
+}
+
+exit_code remove(const context& where, const remove_options& options) {
+  auto code = exit_code::failed;
+  auto node = connect(where, code);
+  if (!node)
+    return code;
+  lookup question; // a key that is not there is the user's slip, not a delete
+  question.collection = collection_id{options.collection};
+  question.key = options.key;
+  question.version = unified_id{options.version};
+  const auto found = take(where.out, node->call<lookup_reply>(std::move(question)), code);
+  if (!found)
+    return code;
+  if (found->is_tombstone)
+    return report(where.out, errc::not_found, "that version is a delete itself");
+  destroy_key message;
+  message.collection = collection_id{options.collection};
+  message.key = options.key;
+  node->saw(found->version); // a tombstone deletes what has a smaller unified id
+  message.version = node->next_unified_id();
+  message.deletes = unified_id{options.version};
+  message.timestamp = now_us();
+  message.segment_num = 1;
+  message.nodes.source = node->node().node;
+  const auto done = take(where.out, node->call<archive_reply>(std::move(message)), code);
+  if (!done)
+    return code;
+  where.out.result({{"key", options.key}, {"tombstone", done->version.value}, {"deletes", options.version}},
+                   options.version == 0
+                     ? fmt::format("{}  deleted", options.key)
+                     : fmt::format("{}  version {} deleted", options.key, options.version));
+  return exit_code::done;
+}
+
+exit_code add_node(const context& where, const node_options& options) {
+  cairn::add_node message;
+  message.node = node_id{options.number};
+  message.name = options.name;
+  if (!options.address.empty()) {
+    const auto address = parse_address(options.address);
+    if (!address) {
+      where.out.error(address.error().message);
+      return exit_code::usage;
+    }
+    message.host = address->host;
+    message.port = address->port;
   }
+  auto code = exit_code::failed;
+  auto node = connect(where, code);
+  if (!node)
+    return code;
+  if (!take(where.out, node->call<archive_reply>(std::move(message)), code))
+    return code;
+  where.out.result({{"node", options.number}, {"name", options.name}, {"address", options.address}},
+                   fmt::format("node {}  {}  added", options.number, options.name));
+  return exit_code::done;
+}
+
+exit_code list_nodes(const context& where) {
+  auto code = exit_code::failed;
+  auto node = connect(where, code);
+  if (!node)
+    return code;
+  const auto known = take(where.out, node->call<nodes_reply>(cairn::list_nodes{}), code);
+  if (!known)
+    return code;
+  for (const auto& entry : known->nodes) {
+    const auto address = entry.host.empty()
+                           ? std::string{}
+                           : to_string(host_port{entry.host, static_cast<std::uint16_t>(entry.port)});
+    where.out.result({{"node", entry.node.value}, {"name", entry.name}, {"address", address}},
+                     fmt::format("{:>5}  {:<20} {}", entry.node.value, entry.name, address));
+  }
+  return exit_code::done;
 }
 
 exit_code stat(const context& where, const stat_options& options) {

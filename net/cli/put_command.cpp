@@ -1,78 +1,20 @@
 #include "core/clock.hpp"
-#include "core/digest.hpp"
-#include "net/cli/command.hpp"
-#include "net/cli/progress.hpp"
+#include "net/cli/upload.hpp"
+#include "net/cli/upload_journal.hpp"
 #include "net/size_text.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <deque>
+#include <chrono>
 #include <filesystem>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace cairn::cli {
 
 namespace {
 
-/// Large enough that a sequence's costs do not matter, small enough that several fit a client's window.
-constexpr std::size_t sequence_bytes = 4U << 20U;
-constexpr std::size_t max_sequences_under_way = 8;
-
-/// A file or standard input, read in order.
-class source {
-public:
-  ~source() {
-    if (fd_ > STDIN_FILENO)
-      ::close(fd_);
-  }
-  /// @returns why it cannot be read, or nothing
-  std::optional<std::string> open(const std::string& path) {
-    if (path == "-") {
-      fd_ = STDIN_FILENO;
-      return {};
-    }
-    fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0)
-      return fmt::format("cannot read {}: {}", path, std::strerror(errno));
-    struct stat about {};
-    if (::fstat(fd_, &about) == 0 && S_ISDIR(about.st_mode))
-      return fmt::format("{} is a directory: name a file", path);
-    if (S_ISREG(about.st_mode))
-      size_bytes_ = static_cast<std::uint64_t>(about.st_size);
-    return {};
-  }
-  [[nodiscard]] std::optional<std::uint64_t> size_bytes() const { return size_bytes_; }
-
-  /// The next sequence_bytes bytes, fewer at the end. @returns an error text instead when reading fails
-  tl::expected<payload, std::string> next() {
-    auto piece = payload::uninitialized(sequence_bytes);
-    if (piece.size() != sequence_bytes)
-      return tl::unexpected(std::string{"out of memory"});
-    std::size_t filled = 0;
-    while (filled < sequence_bytes) {
-      const auto got = ::read(fd_, piece.mutable_bytes().data() + filled, sequence_bytes - filled);
-      if (got < 0 && errno == EINTR)
-        continue;
-      if (got < 0)
-        return tl::unexpected(fmt::format("reading failed: {}", std::strerror(errno)));
-      if (got == 0)
-        break;
-      filled += static_cast<std::size_t>(got);
-    }
-    // A small object must not hold on to a large buffer.
-    return filled == sequence_bytes ? piece : payload::copy_of(piece.bytes().first(filled));
-  }
-
-private:
-  int fd_ = -1;
-  std::optional<std::uint64_t> size_bytes_;
-};
+constexpr std::uint64_t min_part_bytes = 1U << 20U;
 
 std::optional<metadata> parse_meta(output& out, const std::vector<std::string>& pairs) {
   metadata meta;
@@ -87,98 +29,131 @@ std::optional<metadata> parse_meta(output& out, const std::vector<std::string>& 
   return meta;
 }
 
-/// One upload: reads ahead by one sequence, because the last one travels in another message than the others.
-class upload {
-public:
-  upload(client& node, output& out, const put_options& options, metadata meta)
-      : node_(node), out_(out), meta_(std::move(meta)) {
-    segment_.collection = collection_id{options.collection};
-    segment_.key = options.key;
-    segment_.version = node.next_unified_id();
-    segment_.timestamp = now_us();
-    segment_.segment_num = 1;
-  }
+/// A version of which this program sends the only segment (of each part).
+segment_info new_segment(client& node, const put_options& options) {
+  segment_info segment;
+  segment.collection = collection_id{options.collection};
+  segment.key = options.key;
+  segment.version = node.next_unified_id();
+  segment.timestamp = now_us();
+  segment.segment_num = 1;
+  return segment;
+}
 
-  exit_code run(source& from, progress& bar) {
-    auto piece = from.next();
-    if (!piece)
-      return failed(piece.error());
-    for (;;) {
-      auto following = piece->size() < sequence_bytes ? payload{} : from.next();
-      if (!following)
-        return failed(following.error());
-      const auto is_last = following->empty();
-      const auto bytes = piece->size();
-      send(std::move(*piece), is_last);
-      bar.advance(bytes);
-      while (under_way_.size() > (is_last ? 0 : max_sequences_under_way - 1))
-        if (!settle())
-          return code_;
-      if (is_last)
-        return exit_code::done;
-      piece = std::move(*following);
-    }
-  }
-
-  [[nodiscard]] const segment_info& segment() const { return segment_; }
-  [[nodiscard]] const file_info& file() const { return file_; }
-  [[nodiscard]] const receipt& proof() const { return proof_; }
-  [[nodiscard]] std::int32_t sequence_count() const { return next_sequence_; }
-
-private:
-  exit_code failed(const std::string& why) {
-    out_.error(why);
-    return exit_code::failed;
-  }
-
-  void send(payload data, bool is_last) {
-    const auto digests = digest_payload(data.bytes());
-    const sequence_info sequence{next_sequence_++, static_cast<std::uint32_t>(data.size()), 0, digests.md5,
-                                 digests.adler32};
-    if (is_last && sequence.sequence_num == 0) {
-      file_ = {sequence.size_bytes, digests.adler32, digests.md5};
-    } else {
-      whole_.update(data.bytes());
-      file_.adler32 = adler32(data.bytes(), file_.adler32);
-      file_.size_bytes += sequence.size_bytes;
-      if (is_last)
-        file_.md5 = whole_.digest();
-    }
-    const node_names nodes{node_.node().node, {}};
-    const named_segment_key key{segment_.version, 0, segment_.segment_num, {}};
-    if (is_last && sequence.sequence_num == 0)
-      under_way_.push_back(node_.send<archive_reply>(
-        archive_key_entire{{}, segment_, sequence, file_, nodes, meta_, std::move(data)}));
-    else if (is_last)
-      under_way_.push_back(
-        node_.send<archive_reply>(archive_key_final{{}, key, sequence, file_, meta_, std::move(data)}));
-    else if (sequence.sequence_num == 0)
-      under_way_.push_back(
-        node_.send<archive_reply>(archive_key_start{{}, segment_, sequence, nodes, std::move(data)}));
-    else
-      under_way_.push_back(node_.send<archive_reply>(archive_key_next{{}, key, sequence, std::move(data)}));
-  }
-
-  bool settle() {
-    auto waiting = std::move(under_way_.front());
-    under_way_.pop_front();
-    auto reply = take(out_, waiting(), code_);
-    if (reply)
-      proof_ = reply->proof;
-    return reply.has_value();
-  }
-
-  client& node_;
-  output& out_;
-  segment_info segment_;
-  metadata meta_;
-  file_info file_;
-  md5_hasher whole_;
-  std::int32_t next_sequence_ = 0;
-  std::deque<pending_reply<archive_reply>> under_way_;
-  receipt proof_;
-  exit_code code_ = exit_code::failed;
+/// What a put has stored.
+struct stored {
+  segment_info segment;
+  std::uint64_t size_bytes = 0;
+  std::int32_t parts = 0; ///< 0 = not conjoined
+  nlohmann::json details; ///< of one archive: digest and receipt
 };
+
+exit_code put_whole(const context& where, client& node, const put_options& options, metadata meta,
+                    source& from, stored& out) {
+  out.segment = new_segment(node, options);
+  upload job(node, where.out, out.segment, std::move(meta));
+  progress bar("put " + options.key, from.size_bytes(), !where.out.is_json());
+  const auto code = job.run(from, bar);
+  if (job.was_cancelled())
+    return report(where.out, errc::cancelled, "the node gave the archive up: put it again");
+  const auto& proof = job.proof();
+  out.size_bytes = static_cast<std::uint64_t>(job.file().size_bytes);
+  out.details = {{"md5", to_hex(job.file().md5)},
+                 {"sequences", job.sequence_count()},
+                 {"receipt",
+                  {{"lsn", proof.lsn.value},
+                   {"value_file", proof.value_file.value},
+                   {"offset_bytes", proof.offset_bytes},
+                   {"length_bytes", proof.length_bytes},
+                   {"crc32c", proof.crc32c},
+                   {"round", proof.round.value}}}};
+  return code;
+}
+
+/// Sends a step of the conjoined archive.
+template <conjoined_action Action>
+bool send_step(const context& where, client& node, const segment_info& segment, exit_code& code) {
+  conjoined_step<Action> step;
+  step.collection = segment.collection;
+  step.key = segment.key;
+  step.version = segment.version;
+  step.timestamp = segment.timestamp;
+  return take(where.out, node.call<archive_reply>(std::move(step)), code).has_value();
+}
+
+/// Passes over what an earlier run has stored. @returns the number for the next part, or nothing after a
+/// failure
+std::optional<std::int32_t> resume(const context& where, client& node, upload_journal& journal, source& from,
+                                   progress& bar, stored& out) {
+  out.segment.version = *journal.version();
+  std::int32_t next = 1;
+  for (const auto& part : journal.parts()) {
+    if (auto why = from.skip(part.size_bytes)) {
+      where.out.error(*why);
+      return std::nullopt;
+    }
+    bar.advance(part.size_bytes);
+    out.size_bytes += part.size_bytes;
+    ++out.parts;
+    next = part.number + 1;
+  }
+  if (const auto open = journal.open_part(); open != 0) {
+    // Stored or not: cancelled it is neither. Numbers only order the parts, so its bytes go under the next
+    // one.
+    archive_key_cancel cancel;
+    cancel.key = {out.segment.version, open, out.segment.segment_num, {}};
+    auto code = exit_code::failed;
+    if (!take(where.out, node.call<archive_reply>(std::move(cancel)), code))
+      return std::nullopt;
+    next = open + 1;
+  }
+  where.out.note(fmt::format("going on with version {} after {} parts, {}", out.segment.version.value,
+                             out.parts, human_size(out.size_bytes)));
+  return next;
+}
+
+exit_code put_parts(const context& where, client& node, const put_options& options, std::uint64_t part_bytes,
+                    const metadata& meta, source& from, stored& out) {
+  const auto total = from.size_bytes();
+  const auto absolute = options.file == "-" ? options.file : std::filesystem::absolute(options.file).string();
+  upload_journal journal(fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", node.node().cluster, node.node().node,
+                                     options.collection, options.key, absolute, total.value_or(0),
+                                     from.modified_ns(), part_bytes));
+  out.segment = new_segment(node, options);
+  std::int32_t number = 1;
+  progress bar("put " + options.key, total, !where.out.is_json());
+  if (journal.version() && total) {
+    const auto next = resume(where, node, journal, from, bar, out);
+    if (!next)
+      return exit_code::failed;
+    number = *next;
+  } else {
+    journal.begin(out.segment.version);
+  }
+
+  auto code = exit_code::failed;
+  if (!send_step<conjoined_action::start>(where, node, out.segment, code))
+    return code;
+  for (bool is_complete = total && out.parts > 0 && out.size_bytes >= *total; !is_complete;) {
+    out.segment.conjoined_part = number++;
+    journal.begin_part(out.segment.conjoined_part);
+    upload job(node, where.out, out.segment, out.parts == 0 ? meta : metadata{}, part_bytes);
+    code = job.run(from, bar);
+    if (job.was_cancelled())
+      return report(where.out, errc::cancelled, "the node gave a part up: run the same command again");
+    if (code != exit_code::done)
+      return code;
+    const auto bytes = static_cast<std::uint64_t>(job.file().size_bytes);
+    journal.add({out.segment.conjoined_part, bytes});
+    out.size_bytes += bytes;
+    ++out.parts;
+    is_complete = bytes < part_bytes || (total && out.size_bytes >= *total);
+  }
+  if (!send_step<conjoined_action::finish>(where, node, out.segment, code))
+    return code;
+  journal.remove();
+  return exit_code::done;
+}
 
 } // namespace
 
@@ -194,6 +169,15 @@ exit_code put(const context& where, const put_options& given) {
   auto meta = parse_meta(where.out, options.meta);
   if (!meta)
     return exit_code::usage;
+  std::uint64_t part_bytes = 0;
+  if (!options.part_size.empty()) {
+    const auto parsed = parse_size(options.part_size);
+    if (!parsed || *parsed < min_part_bytes) {
+      where.out.error(parsed ? "--part-size must be at least 1MiB" : parsed.error().message);
+      return exit_code::usage;
+    }
+    part_bytes = *parsed;
+  }
   source from;
   if (auto why = from.open(options.file)) {
     where.out.error(*why);
@@ -205,32 +189,27 @@ exit_code put(const context& where, const put_options& given) {
     return code;
 
   const auto begin = std::chrono::steady_clock::now();
-  upload job(*node, where.out, options, std::move(*meta));
-  {
-    progress bar("put " + options.key, from.size_bytes(), !where.out.is_json());
-    code = job.run(from, bar);
-  }
+  stored done;
+  code = part_bytes == 0 ? put_whole(where, *node, options, std::move(*meta), from, done)
+                         : put_parts(where, *node, options, part_bytes, *meta, from, done);
   if (code != exit_code::done)
     return code;
-  const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  const auto& proof = job.proof();
-  where.out.result({{"key", options.key},
-                    {"collection", options.collection},
-                    {"version", job.segment().version.value},
-                    {"size_bytes", job.file().size_bytes},
-                    {"md5", to_hex(job.file().md5)},
-                    {"sequences", job.sequence_count()},
-                    {"seconds", seconds},
-                    {"receipt",
-                     {{"lsn", proof.lsn.value},
-                      {"value_file", proof.value_file.value},
-                      {"offset_bytes", proof.offset_bytes},
-                      {"length_bytes", proof.length_bytes},
-                      {"crc32c", proof.crc32c},
-                      {"round", proof.round.value}}}},
-                   fmt::format("{}  {}  version {}  durable as record {} in value file {}", options.key,
-                               human_size(static_cast<std::uint64_t>(job.file().size_bytes)),
-                               job.segment().version.value, proof.lsn.value, proof.value_file.value));
+  nlohmann::json object{
+    {"key", options.key},
+    {"collection", options.collection},
+    {"version", done.segment.version.value},
+    {"size_bytes", done.size_bytes},
+    {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()}};
+  if (done.parts == 0)
+    object.update(done.details);
+  else
+    object["parts"] = done.parts;
+  const auto how = done.parts == 0 ? fmt::format("durable as record {} in value file {}",
+                                                 done.details["receipt"]["lsn"].get<std::uint64_t>(),
+                                                 done.details["receipt"]["value_file"].get<std::int32_t>())
+                                   : fmt::format("durable in {} parts", done.parts);
+  where.out.result(object, fmt::format("{}  {}  version {}  {}", options.key, human_size(done.size_bytes),
+                                       done.segment.version.value, how));
   return exit_code::done;
 }
 

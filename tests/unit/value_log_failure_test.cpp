@@ -57,7 +57,7 @@ int run_workload(log_bench& bench, std::size_t large_bytes = 50'000) {
   for (int i = 0; i < 12; ++i) {
     std::vector<record_body> batch{numbered(i)};
     for (int n = 0; n < i % 4; ++n)
-      batch.push_back(sized(static_cast<std::size_t>(3000 * (n + 1))));
+      batch.push_back(sized(3000 * (static_cast<std::size_t>(n) + 1)));
     if (i == 7)
       batch.push_back(sized(large_bytes));
     const auto outcome = bench.append(batch);

@@ -108,6 +108,7 @@ TEST(ValueLogTest, ManySmallRecordsInOneBatchAreReadBack) {
   log_bench bench;
   open(bench);
   std::vector<record_body> batch;
+  batch.reserve(80'000);
   for (std::int32_t i = 0; i < 80'000; ++i)
     batch.push_back(numbered(i));
   ASSERT_GT(batch.size() * record_total_bytes(batch[0]), write_buffer_bytes);
@@ -149,6 +150,7 @@ TEST(ValueLogTest, RealDiskGivesBackWhatItTook) {
       found.push_back(describe(*record.body));
   }
   std::vector<std::string> expected;
+  expected.reserve(batch.size());
   for (const auto& body : batch)
     expected.push_back(describe(body));
   EXPECT_EQ(found, expected);

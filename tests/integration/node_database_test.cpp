@@ -1,0 +1,267 @@
+// The writing end of the node database over a real PostgreSQL: opening, the guarded position, refusals, lost
+// connections.
+
+#include "tests/support/log_records.hpp"
+#include "tests/support/test_database.hpp"
+
+#include <thread>
+
+#include <gtest/gtest.h>
+
+namespace cairn {
+namespace {
+
+using kind = fold_outcome::kind;
+
+class NodeDatabaseTest : public testing::Test {
+protected:
+  static node_database::round round_of(const record_list& list, log_sequence_number expected = {}) {
+    node_database::round facts;
+    facts.expected_position = expected;
+    facts.new_position = list.last_lsn();
+    facts.records = list.all();
+    return facts;
+  }
+  [[nodiscard]] std::string count(const std::string& table) const {
+    return database_.query("SELECT count(*) FROM cairn." + table);
+  }
+
+  test_database database_;
+  std::unique_ptr<node_database> node_ = database_.open();
+};
+
+TEST_F(NodeDatabaseTest, OpensAgainAndMigratesOnce) {
+  EXPECT_EQ(node_->position().value(), log_sequence_number{});
+  node_ = database_.open();
+  const auto second = database_.open();
+  EXPECT_EQ(database_.query("SELECT count(*) = max(version) FROM cairn.schema_version"), "t");
+}
+
+TEST_F(NodeDatabaseTest, TwoNodesThatOpenOneEmptyDatabaseAtOnceBothFindItWhole) {
+  const test_database empty;
+  std::vector<std::thread> openers;
+  for (int i = 0; i < 4; ++i)
+    openers.emplace_back([&] { EXPECT_TRUE(empty.open()); });
+  for (auto& opener : openers)
+    opener.join();
+}
+
+TEST_F(NodeDatabaseTest, NewerSchemaIsRefused) {
+  database_.query("INSERT INTO cairn.schema_version (version) VALUES (1000)");
+  const auto opened = node_database::open(database_.connection_string(), test_database::identity());
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, errc::conflict);
+  EXPECT_NE(opened.error().message.find("1000"), std::string::npos) << opened.error().message;
+}
+
+TEST_F(NodeDatabaseTest, AnotherNodesDatabaseIsRefused) {
+  for (const auto& other :
+       {node_identity{"meadow", "north", node_id{1}}, node_identity{"orchard", "south", node_id{1}},
+        node_identity{"orchard", "north", node_id{2}}}) {
+    const auto opened = node_database::open(database_.connection_string(), other);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, errc::conflict);
+    EXPECT_NE(opened.error().message.find("belongs to node north"), std::string::npos)
+      << opened.error().message;
+  }
+}
+
+TEST_F(NodeDatabaseTest, EmptyDatabaseIsRefusedOnDemand) {
+  const test_database empty;
+  const auto opened = node_database::open(empty.connection_string(), test_database::identity(),
+                                          node_database::if_empty::refuse);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, errc::conflict);
+  EXPECT_EQ(empty.query("SELECT count(*) FROM pg_namespace WHERE nspname = 'cairn'"), "0")
+    << "nothing was made";
+  EXPECT_TRUE(node_database::open(database_.connection_string(), test_database::identity(),
+                                  node_database::if_empty::refuse));
+}
+
+TEST_F(NodeDatabaseTest, UnreachableDatabaseIsUnavailable) {
+  for (const auto* where : {"host=/tmp/cairn-there-is-none dbname=x", "postgresql://127.0.0.1:1/x",
+                            "postgresql://127.0.0.1:1/x?connect_timeout=2&application_name=mine"}) {
+    const auto opened = node_database::open(where, test_database::identity());
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, errc::database_unavailable) << opened.error().message;
+    EXPECT_EQ(opened.error().message.find('\n'), std::string::npos) << opened.error().message;
+  }
+}
+
+TEST_F(NodeDatabaseTest, RoundIsVisibleOnlyWhenCommitted) {
+  record_list list;
+  list.add_entire(make_identity(1, 1));
+  ASSERT_TRUE(node_->begin_round(round_of(list)));
+  EXPECT_EQ(count("segment"), "0");
+  node_->abandon_round();
+  EXPECT_EQ(node_->position().value(), log_sequence_number{});
+  ASSERT_TRUE(node_->begin_round(round_of(list)));
+  ASSERT_TRUE(node_->commit_round());
+  EXPECT_EQ(count("segment"), "1");
+  EXPECT_EQ(node_->position().value(), list.last_lsn());
+}
+
+TEST_F(NodeDatabaseTest, UnexpectedPositionIsAConflict) {
+  record_list list;
+  list.add_entire(make_identity(1, 1));
+  const auto begun = node_->begin_round(round_of(list, log_sequence_number{5}));
+  ASSERT_FALSE(begun);
+  EXPECT_EQ(begun.error().code, errc::conflict);
+  EXPECT_EQ(count("segment"), "0");
+  ASSERT_TRUE(node_->begin_round(round_of(list))) << "the connection is of use still";
+  ASSERT_TRUE(node_->commit_round());
+  EXPECT_EQ(node_->begin_round(round_of(list)).error().code, errc::conflict);
+}
+
+TEST_F(NodeDatabaseTest, LookUpsSeeTheRound) {
+  record_list list;
+  list.add_entire(make_identity(1, 1));
+  const std::vector keys{make_identity(0, 1).key(), make_identity(0, 2).key()};
+  auto facts = round_of(list);
+  facts.look_ups = keys;
+  const auto outcome = node_->begin_round(facts);
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->look_ups[0]->id, segment_id{1});
+  EXPECT_FALSE(outcome->look_ups[1]);
+}
+
+TEST_F(NodeDatabaseTest, RefusedRecordIsRejectedAloneAndItsRoundGoesOn) {
+  auto num = make_identity(2, 2);
+  num.segment.segment_num = 300;
+  auto far_num = make_identity(3, 3);
+  far_num.segment.segment_num = 70'000;
+  const auto not_utf8 = make_identity(4, 4, "\xff\xfe");
+  const auto empty_key = make_identity(5, 5, "");
+  const auto long_key = make_identity(6, 6, std::string(1025, 'k'));
+  record_list list;
+  list.add_entire(make_identity(1, 1));
+  for (const auto& bad : {num, far_num, not_utf8, empty_key, long_key})
+    list.add(make_sequence(bad, 0));
+  list.add(node_record{node_id{1}, "north", "h", 1}).add(node_record{node_id{2}, "north", "h", 1});
+  list.add(tombstone_record{make_identity(7, 7), {}}).add_entire(make_identity(8, 8));
+  const auto outcome = node_->begin_round(round_of(list));
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_TRUE(node_->commit_round());
+  std::vector<std::size_t> refused;
+  for (std::size_t i = 0; i < outcome->records.size(); ++i)
+    if (outcome->records[i].what == kind::refused) {
+      refused.push_back(i);
+      EXPECT_FALSE(outcome->records[i].reason.empty());
+      EXPECT_EQ(outcome->records[i].reason.find('\n'), std::string::npos) << outcome->records[i].reason;
+    }
+  EXPECT_EQ(refused, (std::vector<std::size_t>{2, 3, 4, 5, 6, 8}));
+  EXPECT_EQ(database_.query("SELECT string_agg(lsn::text, ',' ORDER BY lsn) FROM cairn.rejected"),
+            "3,4,5,6,7,9");
+  EXPECT_EQ(database_.query("SELECT string_agg(id::text, ',' ORDER BY id) FROM cairn.segment"), "1,7,8");
+  EXPECT_EQ(node_->position().value(), list.last_lsn());
+}
+
+TEST_F(NodeDatabaseTest, RecordThatIsNotToBlameIsNotRejected) {
+  record_list list;
+  list.add_entire(make_identity(1, 1));
+  database_.query("ALTER TABLE cairn.meta RENAME TO elsewhere");
+  database_.query("ALTER TABLE cairn.segment_sequence RENAME TO gone");
+  const auto begun = node_->begin_round(round_of(list));
+  ASSERT_FALSE(begun);
+  EXPECT_EQ(begun.error().code, errc::database_unavailable);
+  EXPECT_EQ(count("rejected"), "0");
+  database_.query("ALTER TABLE cairn.gone RENAME TO segment_sequence");
+  database_.query("ALTER TABLE cairn.elsewhere RENAME TO meta");
+  ASSERT_TRUE(node_->begin_round(round_of(list)));
+  ASSERT_TRUE(node_->commit_round());
+  EXPECT_EQ(count("segment"), "1");
+}
+
+TEST_F(NodeDatabaseTest, SessionThatEndsInARoundIsUnavailable) {
+  record_list list;
+  list.add_entire(make_identity(1, 1));
+  ASSERT_TRUE(node_->begin_round(round_of(list)));
+  database_.kill_sessions();
+  const auto committed = node_->commit_round();
+  ASSERT_FALSE(committed);
+  EXPECT_EQ(committed.error().code, errc::database_unavailable);
+  node_ = database_.open();
+  EXPECT_EQ(node_->position().value(), log_sequence_number{})
+    << "the position tells that it was not committed";
+  ASSERT_TRUE(node_->begin_round(round_of(list)));
+  ASSERT_TRUE(node_->commit_round());
+  EXPECT_EQ(count("segment"), "1");
+}
+
+TEST_F(NodeDatabaseTest, SessionThatEndsBetweenRoundsIsUnavailable) {
+  record_list list;
+  list.add_entire(make_identity(1, 1));
+  database_.kill_sessions();
+  const auto begun = node_->begin_round(round_of(list));
+  ASSERT_FALSE(begun);
+  EXPECT_EQ(begun.error().code, errc::database_unavailable);
+  node_->abandon_round();
+  EXPECT_EQ(count("rejected"), "0");
+  node_ = database_.open();
+  EXPECT_EQ(node_->position().value(), log_sequence_number{});
+}
+
+TEST_F(NodeDatabaseTest, EverythingElseFailsOnALostSessionToo) {
+  database_.kill_sessions();
+  EXPECT_EQ(node_->position().error().code, errc::database_unavailable);
+  node_ = database_.open();
+  database_.kill_sessions();
+  EXPECT_EQ(node_->load_state().error().code, errc::database_unavailable);
+  node_ = database_.open();
+  database_.kill_sessions();
+  EXPECT_EQ(node_->put_value_files({}).error().code, errc::database_unavailable);
+  node_ = database_.open();
+  database_.kill_sessions();
+  EXPECT_EQ(node_->active_segments().error().code, errc::database_unavailable);
+}
+
+TEST_F(NodeDatabaseTest, StateOfAStart) {
+  record_list list;
+  list.add_entire(make_identity(1, 1)).add(make_sequence(make_identity(9, 2), 0));
+  list.add(make_conjoined(30, 3, conjoined_action::start));
+  ASSERT_TRUE(node_->begin_round(round_of(list)));
+  ASSERT_TRUE(node_->commit_round());
+  const auto state = node_->load_state().value();
+  EXPECT_EQ(state.position, list.last_lsn());
+  EXPECT_EQ(state.max_row_id, 30);
+  const auto active = node_->active_segments().value();
+  ASSERT_EQ(active.size(), 1U);
+  EXPECT_EQ(active[0].id, segment_id{9});
+  EXPECT_EQ(active[0].key, make_identity(9, 2).key());
+}
+
+TEST_F(NodeDatabaseTest, CancelledKeysComeLatestFirst) {
+  record_list list;
+  for (std::int64_t id = 1; id <= 3; ++id) {
+    const auto of = make_identity(id, static_cast<std::uint64_t>(id));
+    list.add(make_sequence(of, 0)).add(make_cancel(of.key()));
+  }
+  list.add_entire(make_identity(4, 4));
+  ASSERT_TRUE(node_->begin_round(round_of(list)));
+  ASSERT_TRUE(node_->commit_round());
+  EXPECT_EQ(node_->cancelled_keys(2).value(),
+            (std::vector{make_identity(0, 3).key(), make_identity(0, 2).key()}));
+}
+
+TEST_F(NodeDatabaseTest, DamageIsNotedOncePerSequence) {
+  const auto segment = make_identity(1, 1, "it's {damaged}").segment;
+  const std::vector<std::int32_t> first{3, 1}, second{2, 3};
+  ASSERT_TRUE(node_->put_damaged(segment, first));
+  ASSERT_TRUE(node_->put_damaged(segment, second));
+  EXPECT_EQ(database_.query("SELECT sequence_numbers FROM cairn.damaged_segment"), "{1,2,3}");
+}
+
+TEST_F(NodeDatabaseTest, ValueFileRowsOutsideRounds) {
+  value_file_row row;
+  row.id = value_file_id{4};
+  row.space = space_id{1};
+  ASSERT_TRUE(node_->put_value_files({&row, 1}));
+  EXPECT_EQ(count("value_file"), "1");
+  ASSERT_TRUE(node_->drop_value_file(row.id));
+  EXPECT_EQ(count("value_file"), "0");
+  row.id = value_file_id{-1};
+  EXPECT_EQ(node_->put_value_files({&row, 1}).error().code, errc::internal_error);
+}
+
+} // namespace
+} // namespace cairn
