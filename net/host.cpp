@@ -63,7 +63,7 @@ private:
   /// Readiness as a message, so that a signal can end a start that takes long.
   void tell_when_ready() {
     system_.spawn(
-      [node = node_, me = caf::actor_cast<caf::actor>(self_.ptr())](caf::event_based_actor* asker) {
+      [](caf::event_based_actor* asker, const node_owner_actor& node, const caf::actor& me) {
         asker->request(node, caf::infinite, await_ready{})
           .then([=](const readiness& answer) { caf::anon_send(me, answer); },
                 [=](const caf::error& error) {
@@ -72,7 +72,8 @@ private:
                   failed.error_message = "the node ended: " + asker->system().render(error);
                   caf::anon_send(me, failed);
                 });
-      });
+      },
+      node_, caf::actor_cast<caf::actor>(self_.ptr()));
   }
 
   event wait_for_end(const host_port& listening) {

@@ -1,0 +1,283 @@
+#include "core/log/codec.hpp"
+#include "core/write/write_machine.hpp"
+
+#include <algorithm>
+
+/// The part of the write machine that groups records into batches and rounds.
+
+namespace cairn {
+
+// --- batches ---
+
+void write_machine::add_record(record_body record) {
+  unwritten_bytes_ += record_total_bytes(record);
+  unwritten_.push_back(std::move(record));
+}
+
+write_machine::batch_entry& write_machine::add_entry(std::optional<segment_id> segment,
+                                                     const segment_key& key) {
+  auto& entry = unwritten_entries_.emplace_back();
+  entry.records_end = unwritten_.size();
+  entry.segment = segment;
+  entry.has_records = segment.has_value();
+  entry.key = key;
+  return entry;
+}
+
+write_machine::completion& write_machine::add_completion(steady_time now) {
+  auto& done = completions_[next_completion_++];
+  done.since = now;
+  return done;
+}
+
+std::optional<append_job> write_machine::take_append() {
+  if (appending_)
+    return std::nullopt;
+  append_job job;
+  if (round_wanted_ && !under_way_) {
+    round_wanted_ = false;
+    if (!has_unsynced()) { // at most look-ups: nothing to sync
+      if (!waiting_look_ups_.empty()) {
+        begin_fold();
+        synced();
+      }
+      return std::nullopt;
+    }
+    job.then_sync = true;
+  } else if (!written_waits() && unwritten_bytes_ < options_.early_write_bytes) {
+    return std::nullopt;
+  }
+  append_syncs_ = job.then_sync;
+  job.failures_seen = failures_;
+  job.records = unwritten_; // payloads are shared, not copied
+  appending_ = std::exchange(unwritten_, {});
+  appending_entries_ = std::exchange(unwritten_entries_, {});
+  unwritten_bytes_ = 0;
+  return job;
+}
+
+/// Gives the outstanding batch's records their places; with `why`, those past the end of `placements` failed.
+void write_machine::place_batch(const std::vector<placement>& placements, const failure* why) {
+  auto records = std::move(*appending_);
+  appending_.reset();
+  const auto base = filling_.records.size();
+  for (std::size_t i = 0; i < placements.size(); ++i) {
+    if (auto* sequence = std::get_if<sequence_record>(&records[i]))
+      sequence->data = {}; // it is in the log; rows do not need it
+    filling_.records.push_back({std::move(records[i]), placements[i]});
+  }
+  for (auto& entry : std::exchange(appending_entries_, {})) {
+    if (why != nullptr && (!entry.has_records || entry.records_end > placements.size())) {
+      for (const auto& ticket : entry.written)
+        answer(ticket, why->code, why->message);
+      if (entry.completes)
+        fail_completion(*entry.completes, *why);
+      continue;
+    }
+    for (const auto& ticket : entry.written)
+      answer(ticket, errc::success);
+    if (entry.has_records) {
+      const auto& last = placements[entry.records_end - 1];
+      if (const auto found = active_.find(entry.key); entry.segment && found != active_.end()
+                                                      && found->second.of.id == *entry.segment
+                                                      && found->second.first_placed == log_sequence_number{})
+        found->second.first_placed = last.lsn;
+      if (entry.completes)
+        completions_.at(*entry.completes).acknowledged = last;
+    }
+    if (entry.completes) {
+      const auto record = entry.has_records ? std::optional(base + entry.records_end - 1) : std::nullopt;
+      filling_.completes.emplace_back(record, *entry.completes);
+    }
+  }
+}
+
+void write_machine::appended(std::vector<placement> placements, std::vector<value_file_row> file_rows) {
+  place_batch(placements, nullptr);
+  std::move(file_rows.begin(), file_rows.end(), std::back_inserter(filling_.file_rows));
+  if (append_syncs_)
+    begin_fold();
+}
+
+// --- rounds ---
+
+bool write_machine::round_is_due() const {
+  if (under_way_ || append_syncs_ || round_wanted_)
+    return false;
+  const auto completes = [](const auto& entries) {
+    return std::any_of(entries.begin(), entries.end(),
+                       [](const auto& entry) { return entry.completes.has_value(); });
+  };
+  return (stopping_ && has_unsynced()) || !filling_.completes.empty() || !waiting_look_ups_.empty()
+         || completes(unwritten_entries_) || completes(appending_entries_);
+}
+
+bool write_machine::written_waits() const {
+  return std::any_of(unwritten_entries_.begin(), unwritten_entries_.end(),
+                     [](const batch_entry& entry) { return !entry.written.empty(); });
+}
+
+bool write_machine::has_unsynced() const {
+  return !unwritten_.empty() || !unwritten_entries_.empty() || (appending_ && !append_syncs_)
+         || !filling_.records.empty() || !filling_.completes.empty() || !filling_.file_rows.empty();
+}
+
+bool write_machine::is_quiet() const {
+  return queues_.empty() && active_.empty() && completions_.empty() && !has_unsynced() && !under_way_
+         && !appending_ && waiting_look_ups_.empty();
+}
+
+void write_machine::start_round() {
+  if (under_way_ || append_syncs_)
+    return;
+  round_wanted_ = has_unsynced() || !waiting_look_ups_.empty();
+}
+
+void write_machine::begin_fold() {
+  under_way_ = std::exchange(filling_, {});
+  under_way_->number = last_round_ = round_number{last_round_.value + 1};
+  under_way_->look_ups = std::exchange(waiting_look_ups_, {});
+  fold_due_ = true;
+}
+
+std::optional<fold_job> write_machine::take_fold() {
+  if (!std::exchange(fold_due_, false))
+    return std::nullopt;
+  fold_job job;
+  job.round = under_way_->number;
+  job.records = under_way_->records;
+  job.new_position = job.records.empty() ? position_ : job.records.back().at.lsn;
+  job.file_rows = under_way_->file_rows;
+  for (const auto& waiting : under_way_->look_ups)
+    job.look_ups.push_back(waiting.key);
+  return job;
+}
+
+void write_machine::synced() {
+  append_syncs_ = false;
+  if (!under_way_)
+    return;
+  under_way_->synced = true;
+  commit_due_ = true;
+}
+
+void write_machine::committed(fold_result outcome) {
+  auto done = std::move(*under_way_);
+  under_way_.reset();
+  if (!done.records.empty())
+    position_ = done.records.back().at.lsn;
+  std::unordered_map<segment_id, const fold_outcome*> refused; // a final fails with its sequence
+  for (std::size_t i = 0; i < done.records.size(); ++i)
+    if (const auto* sequence = std::get_if<sequence_record>(&done.records[i].body);
+        sequence != nullptr && outcome.records[i].what == fold_outcome::kind::refused)
+      refused.emplace(sequence->of.id, &outcome.records[i]);
+  for (const auto& [record, id] : done.completes) {
+    const auto& finalized = completions_.at(id).finalizing;
+    const auto bad = finalized ? refused.find(*finalized) : refused.end();
+    if (bad != refused.end())
+      finish_completion(id, *bad->second);
+    else
+      finish_completion(id, record ? outcome.records[*record] : fold_outcome{});
+  }
+  for (std::size_t i = 0; i < done.look_ups.size(); ++i)
+    answer_look_up(done.look_ups[i], outcome.look_ups[i]);
+}
+
+receipt write_machine::receipt_for(const completion& done) const {
+  const auto& at = done.acknowledged;
+  return {at.lsn,           at.value_file, at.record_offset, at.header_bytes + at.data_bytes,
+          at.header_crc32c, last_round_};
+}
+
+void write_machine::finish_completion(completion_id id, const fold_outcome& outcome) {
+  const auto node = completions_.extract(id);
+  if (node.empty())
+    return;
+  const auto& done = node.mapped();
+  if (const auto found = finalizing_.find(done.key); found != finalizing_.end() && found->second == id)
+    finalizing_.erase(found);
+
+  write_answer reply;
+  reply.count = done.count;
+  switch (outcome.what) {
+    case fold_outcome::kind::applied: reply.proof = receipt_for(done); break;
+    case fold_outcome::kind::refused:
+      reply.code = errc::invalid_message;
+      reply.message = "the database refused it: " + outcome.reason;
+      if (done.finalizing)
+        forget_attempt(*done.finalizing, done.key, done.since);
+      break;
+    case fold_outcome::kind::lost: {
+      if (is_own_attempt(done, outcome.existing))
+        forget_attempt(*done.finalizing, done.key, done.since);
+      const auto verdict = judge_lost(done, outcome.existing);
+      reply.code = verdict.code;
+      reply.message = verdict.message;
+      break;
+    }
+  }
+  for (const auto& ticket : done.tickets) {
+    reply.ticket = ticket;
+    answers_.push_back(reply);
+  }
+  for (const auto& ticket : done.overtaken)
+    answer(ticket, errc::cancelled, "the segment was cancelled before it was durable");
+}
+
+/// The attempt has its row, but not all of its sequences.
+bool write_machine::is_own_attempt(const completion& done, const std::optional<stored_segment>& existing) {
+  return done.finalizing && existing && existing->id == *done.finalizing
+         && existing->status == segment_status::active;
+}
+
+/// The database kept another row for the key: was it this very archive, sent before?
+failure write_machine::judge_lost(const completion& done, const std::optional<stored_segment>& existing) {
+  if (!done.content)
+    return {errc::duplicate_segment, "the unified id belongs to another key: use a new one"};
+  if (!existing || is_own_attempt(done, existing))
+    return {errc::storage_error, "an earlier part of the segment is not in the database: archive it again"};
+  if (existing->status == segment_status::cancelled)
+    return {errc::cancelled, "the segment was cancelled: archive under a new unified id"};
+  if (same_content(*done.content, *existing))
+    return {errc::success, {}};
+  return {errc::duplicate_segment, "the segment key is taken by other content: use a new unified id"};
+}
+
+bool write_machine::same_content(const segment_content& content, const stored_segment& stored) {
+  if (stored.segment != content.segment || stored.nodes != content.nodes)
+    return false;
+  if (stored.status == segment_status::tombstone)
+    return content.sequences.empty() && stored.deletes == content.deletes;
+  return stored.status == segment_status::final && stored.file == content.file && stored.meta == content.meta
+         && std::equal(stored.sequences.begin(), stored.sequences.end(), content.sequences.begin(),
+                       content.sequences.end(),
+                       [](const stored_sequence& a, const sequence_info& b) { return a.info == b; });
+}
+
+void write_machine::answer_look_up(const look_up& asked, const std::optional<stored_segment>& existing) {
+  if (!asked.ticket)
+    return;
+  if (!existing || existing->status == segment_status::tombstone
+      || existing->status == segment_status::active) { // active: started only after this was asked
+    answer(*asked.ticket, errc::unknown_segment, "no such active segment: send archive_key_start first");
+    return;
+  }
+  if (existing->status == segment_status::cancelled) {
+    answer(*asked.ticket, errc::cancelled, "the segment was cancelled: archive under a new unified id");
+    return;
+  }
+  const auto has = [&](const sequence_info& info) {
+    const auto number = static_cast<std::size_t>(info.sequence_num);
+    return number < existing->sequences.size() && existing->sequences[number].info == info;
+  };
+  bool same = false;
+  if (const auto* final = std::get_if<final_request>(&asked.repeat))
+    same = has(final->sequence.info) && existing->sequences.back().info == final->sequence.info
+           && existing->file == final->file && existing->meta == final->meta;
+  else
+    same = has(std::get<next_request>(asked.repeat).sequence.info);
+  answer(*asked.ticket, same ? errc::success : errc::duplicate_segment,
+         same ? "" : "the segment is final, with other content");
+}
+
+} // namespace cairn
