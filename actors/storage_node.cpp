@@ -104,7 +104,8 @@ void answer_ready(self_pointer self, errc code, const std::string& message) {
 
 void give_up(self_pointer self, const failure& why) {
   auto& state = self->state;
-  spdlog::error("node_failed code={} reason=\"{}\"", to_string(why.code), why.message);
+  if (state.awaiting_ready.empty()) // otherwise whoever started the node says so
+    spdlog::error("node_failed code={} reason=\"{}\"", to_string(why.code), why.message);
   state.phase = node_phase::failed;
   state.waits_for = why.message;
   answer_ready(self, why.code, why.message);
@@ -429,9 +430,7 @@ node_owner_actor::behavior_type storage_node(self_pointer self, storage_node_opt
   // A lease of an earlier life of the node may still be in use: begin elsewhere.
   state.next_lease = static_cast<std::int32_t>(std::random_device{}() % shards_per_node);
   self->set_down_handler([=](const caf::down_msg& down) { on_down(self, down); });
-  state.opener = spawn_child<opener_actor>(self, role::opener, true, opener, &value_file_disk(state),
-                                           state.options.settings);
-  open(self);
+  state.waits_for = "its owner";
   return {
     [=](const hello& m) { return greet(self, m); },
     [=](archive_key_entire& m) { return route<archive_reply>(self, m); },
@@ -461,6 +460,11 @@ node_owner_actor::behavior_type storage_node(self_pointer self, storage_node_opt
         return readiness{errc::success, {}, s.recovery};
       auto promise = self->make_response_promise<readiness>();
       s.awaiting_ready.push_back(promise);
+      if (!s.opener && s.phase == node_phase::starting) {
+        s.opener = spawn_child<opener_actor>(self, role::opener, true, opener, &value_file_disk(s),
+                                             s.options.settings);
+        open(self);
+      }
       return promise;
     },
     [=](stop_node) { return stop(self); },

@@ -76,7 +76,8 @@ struct storage_node_state {
   static inline const char* name = "cairn.storage_node";
 };
 
-/// Begins to open the store at once; await_ready tells when it is, or why it cannot be.
+/// Opens the store when it is first asked await_ready, which is answered when it is open, or with why it
+/// cannot be.
 node_owner_actor::behavior_type storage_node(node_owner_actor::stateful_pointer<storage_node_state> self,
                                              storage_node_options options);
 

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   std::int64_t idle_limit_ms = node.idle_limit.count();
 
   app.set_version_flag("--version", std::string{"cairnd "} + cairn::program_version);
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_config("--config-file", "",
                  "Read options from this file: one 'name=value' a line, without the dashes");
   app.add_option("--data-dir", node.data_directory, "Directory of the node; made if it is not there")

@@ -22,9 +22,14 @@ namespace {
 constexpr std::chrono::seconds stop_limit{30};
 
 int failed(const std::string& why) {
-  spdlog::critical("{}", why);
   fmt::print(stderr, "cairnd: {}\n", why);
   return 1;
+}
+
+/// What a node says when it gives up.
+std::string text_of(const caf::error& reason, const caf::actor_system& system) {
+  const auto& context = reason.context();
+  return context.match_elements<std::string>() ? context.get_as<std::string>(0) : system.render(reason);
 }
 
 /// The life of one host, from spawn to the last actor's end.
@@ -45,8 +50,9 @@ public:
                                             settings_.listen.host.c_str(), true);
     if (!port) {
       stop();
-      return failed(fmt::format("cannot listen on {}: {}; is the port in use?", to_string(settings_.listen),
-                                system_.render(port.error())));
+      return failed(
+        fmt::format("cannot listen on {}: the port is in use, or the address is not this machine's",
+                    to_string(settings_.listen)));
     }
     tell_when_ready();
     const auto last_event = wait_for_end({settings_.listen.host, *port});
@@ -69,7 +75,7 @@ private:
                 [=](const caf::error& error) {
                   readiness failed;
                   failed.result = errc::internal_error;
-                  failed.error_message = "the node ended: " + asker->system().render(error);
+                  failed.error_message = text_of(error, asker->system());
                   caf::anon_send(me, failed);
                 });
       },
@@ -98,7 +104,7 @@ private:
           spdlog::info("stopping signal={}", signal.number);
           last = event::signalled;
         },
-        [&](const caf::down_msg& down) { fail_with(system_.render(down.reason)); });
+        [&](const caf::down_msg& down) { fail_with(text_of(down.reason, system_)); });
     return last;
   }
 

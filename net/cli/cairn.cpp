@@ -106,6 +106,10 @@ int main(int argc, char** argv) {
   }
 
   cairn::cli::output out(json);
+  if (put_command->count("--key") != 0 && put.key.empty()) {
+    out.error("--key is empty: a key has 1 to 1024 bytes");
+    return static_cast<int>(exit_code::usage);
+  }
   auto code = exit_code::usage;
   try {
     if (dump_command->parsed())
