@@ -150,6 +150,7 @@ struct new_segment {
   const segment_identity* of = nullptr;
   std::int32_t sequence_count = 0; ///< of those 0, 1, 2, ... in the stage
   std::uint64_t total_bytes = 0;
+  bool is_regular = true; ///< its sequences came in order: only then its final can be judged without the rows
   const final_record* final = nullptr; ///< in the stage too, and complete by it
 };
 
@@ -169,17 +170,18 @@ public:
       keys_.insert(record.of.key());
       new_.emplace(record.of.id, new_segment{index, &record.of});
     }
-    if (const auto found = new_.find(record.of.id);
-        found != new_.end() && record.sequence.sequence_num == found->second.sequence_count) {
-      ++found->second.sequence_count;
-      found->second.total_bytes += record.sequence.size_bytes;
+    if (const auto found = new_.find(record.of.id); found != new_.end()) {
+      auto& segment = found->second;
+      segment.is_regular = segment.is_regular && record.sequence.sequence_num == segment.sequence_count;
+      ++segment.sequence_count;
+      segment.total_bytes += record.sequence.size_bytes;
     }
     sequences_.push_back(index);
   }
 
   void add_final(std::size_t index, const final_record& record) {
     const auto found = new_.find(record.of.id);
-    const auto completes = found != new_.end() && found->second.final == nullptr
+    const auto completes = found != new_.end() && found->second.final == nullptr && found->second.is_regular
                            && found->second.sequence_count == record.sequence_count
                            && found->second.total_bytes == record.total_bytes;
     if (completes)
