@@ -4,6 +4,7 @@
 /// sequences.
 
 #include "actors/payload_inspect.hpp"
+#include "core/host_messages.hpp"
 #include "core/log/value_log.hpp"
 #include "core/messages.hpp"
 #include "core/store/node_settings.hpp"
@@ -41,6 +42,8 @@ struct client_gone {
 struct write_answers {
   std::shared_ptr<const std::vector<write_answer>> answers;
 };
+/// transport -> reply: the client's connection has taken enough of its answers for more.
+struct answers_taken {};
 /// writer -> digester: digest and compare; the verdict comes back as digest_verdict.
 struct digest_request {
   digest_job job;
@@ -153,11 +156,84 @@ using storage_node_actor = caf::typed_actor<
   caf::replies_to<list_versions>::with<list_reply>, caf::replies_to<list_handoffs>::with<handoff_reply>,
   caf::replies_to<list_nodes>::with<nodes_reply>, caf::replies_to<retrieve_start>::with<retrieve_reply>,
   caf::replies_to<retrieve_next>::with<retrieve_reply>, caf::replies_to<lookup>::with<lookup_reply>,
-  caf::replies_to<list_keys>::with<list_reply>, caf::replies_to<get_status>::with<status_reply>>;
+  caf::replies_to<list_keys>::with<list_reply>, caf::replies_to<get_status>::with<status_reply>,
+  caf::replies_to<heartbeat>::with<heartbeat>>;
 
 /// What only the process that hosts the node may ask.
-using node_owner_actor = storage_node_actor::extend<caf::replies_to<await_ready>::with<readiness>,
-                                                    caf::replies_to<stop_node>::with<node_stopped>>;
+using node_owner_actor =
+  storage_node_actor::extend<caf::replies_to<await_ready>::with<readiness>,
+                             caf::replies_to<stop_node>::with<node_stopped>, caf::reacts_to<interval_tick>>;
+
+/// A remote-spawned node, by a handle that also controls it. Answers at once; before start_node, and when the
+/// start was refused, every archive message is answered `busy`. Ends by itself when it is not started in
+/// time, and with its node.
+using spawned_node_actor = storage_node_actor::extend<caf::replies_to<start_node>::with<node_started>,
+                                                      caf::replies_to<end_node>::with<node_ended>>;
+
+/// Reply to find_node.
+struct found_node {
+  errc result = errc::success;
+  std::string error_message;
+  std::string name;
+  storage_node_actor node;
+  /// Of a spawned node: who sends it start_node with the node's settings becomes its coordinator, end_node
+  /// ends it. Null for the host's own node.
+  spawned_node_actor control;
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, found_node& x) {
+    return f(x.result, x.error_message, x.name, x.node, x.control);
+  }
+};
+
+/// What a host's port publishes: the process, by the nodes that it runs.
+using host_actor = caf::typed_actor<caf::replies_to<find_node>::with<found_node>,
+                                    caf::replies_to<list_hosted>::with<hosted_nodes>,
+                                    caf::replies_to<heartbeat>::with<heartbeat>>;
+
+// --- host, inside its process ---
+
+/// node_host -> spawned_node: end. Its node has ended, or it will have none.
+struct end_control {};
+/// spawned_node -> itself: is there a node by now?
+struct unstarted_tick {
+  std::uint64_t start; ///< counts the starts that were tried; another start makes the tick void
+};
+/// What the host may say to a spawned_node, too.
+using control_actor = spawned_node_actor::extend<caf::reacts_to<end_control>, caf::reacts_to<unstarted_tick>>;
+
+/// spawned_node -> node_host, first: here I am.
+struct control_made {
+  control_actor control;
+};
+/// spawned_node -> node_host: start a node for this coordinator, or give the one that runs with these
+/// settings.
+struct host_node {
+  start_node message;
+  caf::strong_actor_ptr coordinator;
+};
+struct node_hosted {
+  node_started answer;
+  storage_node_actor node; ///< null unless it succeeded
+};
+/// spawned_node -> node_host: end my node; delegated, so that the host's answer goes to who asked.
+struct end_hosted {
+  caf::actor_addr control;
+  end_node message;
+};
+/// Process -> node_host: end all nodes in order, and the host with them. Answered with what all of them lost.
+struct stop_host {};
+
+/// What only the process may ask of its host: await_ready is about the configured node, if there is one.
+using host_owner_actor =
+  host_actor::extend<caf::replies_to<await_ready>::with<readiness>,
+                     caf::replies_to<stop_host>::with<node_stopped>, caf::reacts_to<control_made>,
+                     caf::replies_to<host_node>::with<node_hosted>,
+                     caf::replies_to<end_hosted>::with<node_ended>>;
+
+/// The name under which a host that allows it lets coordinators remote-spawn a spawned_node_actor, without
+/// arguments.
+inline constexpr auto spawned_node_type = "cairn.storage_node";
 
 /// One client's requests under way: its window, its promises, exactly one answer each.
 using reply_actor = caf::typed_actor<
@@ -175,7 +251,8 @@ using reply_actor = caf::typed_actor<
   caf::replies_to<list_nodes>::with<nodes_reply>, caf::replies_to<retrieve_start>::with<retrieve_reply>,
   caf::replies_to<retrieve_next>::with<retrieve_reply>, caf::replies_to<lookup>::with<lookup_reply>,
   caf::replies_to<list_keys>::with<list_reply>, caf::reacts_to<write_answers>,
-  caf::reacts_to<write_path_lost>, caf::reacts_to<use_actors>, caf::reacts_to<interval_tick>>;
+  caf::reacts_to<write_path_lost>, caf::reacts_to<use_actors>, caf::reacts_to<answers_taken>,
+  caf::reacts_to<interval_tick>>;
 
 /// The state machine of archives; does no I/O of its own.
 using writer_actor =
@@ -231,6 +308,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::connect_writer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::submit)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::client_gone)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::write_answers)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::answers_taken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::digest_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::digest_verdict)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::append_records)
@@ -259,3 +337,10 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::await_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::readiness)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::stop_node)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::node_stopped)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::end_control)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::unstarted_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::control_made)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::host_node)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::node_hosted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::end_hosted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::stop_host)

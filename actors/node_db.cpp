@@ -72,6 +72,7 @@ void retry_later(self_pointer self, const failure& why) {
     spdlog::warn("database_unavailable reason=\"{}\"", why.message);
   state.options.vitals->set_database("unavailable: " + why.message);
   state.retry_scheduled = true;
+  state.retry_at = self->clock().now() + state.retry_after;
   self->delayed_send(self, state.retry_after, interval_tick{});
   state.retry_after = std::min(2 * state.retry_after, state.options.max_retry);
 }
@@ -120,6 +121,25 @@ void advance(self_pointer self) {
   self->send(state.options.writer, round_committed{std::exchange(state.outcome, nullptr)});
 }
 
+/// Rounds notice a database that lost commits. When there are none, readers do.
+void look_for_readers(self_pointer self) {
+  auto& state = self->state;
+  const auto now = self->clock().now();
+  if (now < state.next_look)
+    return;
+  state.next_look = now + state.options.max_retry;
+  self->delayed_send(self, state.options.max_retry, interval_tick{});
+  if (state.job || state.retry_scheduled || !state.options.vitals->readers_wait.exchange(false))
+    return;
+  if (auto position = catch_up(state); position) {
+    state.options.vitals->set_database("connected");
+    state.retry_after = state.options.first_retry;
+  } else {
+    state.options.vitals->readers_wait = true;
+    retry_later(self, position.error());
+  }
+}
+
 } // namespace
 
 node_db_actor::behavior_type node_db(self_pointer self, node_db_options options,
@@ -131,6 +151,7 @@ node_db_actor::behavior_type node_db(self_pointer self, node_db_options options,
   state.position = recovered->machine.position;
   state.retry_after = state.options.first_retry;
   state.options.vitals->set_database("connected");
+  look_for_readers(self);
   return {
     [=](const fold_round& message) {
       self->state.job = message.job;
@@ -149,8 +170,11 @@ node_db_actor::behavior_type node_db(self_pointer self, node_db_options options,
       self->state.is_committed = false;
     },
     [=](interval_tick) {
-      self->state.retry_scheduled = false;
+      auto& s = self->state;
+      if (s.retry_scheduled && self->clock().now() >= s.retry_at)
+        s.retry_scheduled = false;
       advance(self);
+      look_for_readers(self);
     },
     [=](const finish_database& message) {
       auto& database = self->state.database;

@@ -7,6 +7,7 @@
 #include "actors/vitals.hpp"
 #include "core/store/node_store.hpp"
 
+#include <caf/actor_clock.hpp>
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
@@ -30,7 +31,9 @@ struct node_db_state {
   bool commit_wanted = false;              ///< job's records are synced
   bool is_committed = false; ///< job is in the database: a COMMIT of unknown outcome had succeeded
   bool retry_scheduled = false;
+  caf::actor_clock::time_point retry_at; ///< when scheduled
   std::chrono::milliseconds retry_after{};
+  caf::actor_clock::time_point next_look; ///< at what readers wait for
   static inline const char* name = "cairn.node_db";
 };
 

@@ -2,6 +2,7 @@
 /// How a payload travels: its length, then its bytes in one block. A length that the frame cannot hold is
 /// refused before anything is allocated.
 
+#include "core/admission.hpp"
 #include "core/payload.hpp"
 
 #include <type_traits>
@@ -32,7 +33,7 @@ typename Inspector::result_type inspect(Inspector& f, payload& x) {
     if (const auto* frame = dynamic_cast<caf::binary_deserializer*>(&f);
         frame != nullptr && size > frame->remaining())
       return caf::sec::end_of_stream;
-    auto received = payload::uninitialized(size);
+    auto received = payload::uninitialized(size, frame_being_decoded());
     if (received.size() != size)
       return caf::sec::runtime_error; // out of memory; an exception here would end the process
     if (size > 0)

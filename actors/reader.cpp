@@ -158,6 +158,18 @@ lookup_reply look_up(reader_state& state, const lookup& request) {
   reply.file = found->file;
   reply.is_tombstone = found->is_tombstone;
   reply.segments = std::move(found->segments);
+  if (request.with_receipts)
+    for (auto& held : reply.segments) {
+      const auto segment = state.reader->find_segment(
+        {found->version, held.conjoined_part, held.segment_num, node_id{}}, acknowledged(state));
+      const auto proof = segment ? state.reader->find_receipt(*segment) : tl::unexpected(segment.error());
+      if (!proof) {
+        reply.result = proof.error().code; // the rest of the reply stands
+        reply.error_message = proof.error().message;
+        continue;
+      }
+      held.proof = *proof;
+    }
   reply.meta = std::move(found->meta);
   return reply;
 }
@@ -196,6 +208,14 @@ handoff_reply list(reader_state& state, const list_handoffs& request) {
   return reply;
 }
 
+/// A reader cannot mend the database, but it may be the first to notice.
+template <class Reply>
+Reply noticed(reader_state& state, Reply reply) {
+  if (reply.result == errc::database_unavailable)
+    state.options.vitals->readers_wait = true;
+  return reply;
+}
+
 void close_idle(reader_state& state) {
   const auto limit = std::chrono::steady_clock::now() - state.options.idle_limit;
   std::erase_if(state.retrievals, [&](const auto& entry) { return entry.second.last_used < limit; });
@@ -215,12 +235,12 @@ reader_actor::behavior_type reader(self_pointer self, reader_options options) {
     std::max<std::chrono::milliseconds>(state.options.idle_limit / 4, std::chrono::milliseconds{50});
   self->delayed_send(self, sweep, interval_tick{});
   return {
-    [=](const retrieve_start& m) { return start_retrieval(self->state, m); },
-    [=](const retrieve_next& m) { return continue_retrieval(self->state, m); },
-    [=](const lookup& m) { return look_up(self->state, m); },
-    [=](const list_keys& m) { return list(self->state, m); },
-    [=](const list_versions& m) { return list(self->state, m); },
-    [=](const list_handoffs& m) { return list(self->state, m); },
+    [=](const retrieve_start& m) { return noticed(self->state, start_retrieval(self->state, m)); },
+    [=](const retrieve_next& m) { return noticed(self->state, continue_retrieval(self->state, m)); },
+    [=](const lookup& m) { return noticed(self->state, look_up(self->state, m)); },
+    [=](const list_keys& m) { return noticed(self->state, list(self->state, m)); },
+    [=](const list_versions& m) { return noticed(self->state, list(self->state, m)); },
+    [=](const list_handoffs& m) { return noticed(self->state, list(self->state, m)); },
     [=](interval_tick) {
       close_idle(self->state);
       self->delayed_send(self, sweep, interval_tick{});

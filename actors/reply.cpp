@@ -15,6 +15,9 @@ using self_pointer = reply_actor::stateful_pointer<reply_state>;
 constexpr std::size_t inline_digest_bytes = 32 * 1024;
 /// Requests of one client under way at most, whatever their payload.
 constexpr std::size_t max_requests = 16'384;
+/// Questions of one client that readers have at most: so many answers, each up to the largest sequence, may
+/// come although the client takes none.
+constexpr std::size_t max_asked = 8;
 /// Between looks for overdue requests.
 constexpr std::chrono::milliseconds expiry_interval{500};
 
@@ -43,8 +46,11 @@ result<void> take_window(reply_state& state, std::uint64_t bytes) {
     return fail(errc::busy,
                 fmt::format("{} bytes of this client are under way, its window is {}: wait for replies",
                             state.window_bytes, limits.client_window_bytes));
+  // A quarter of the total is kept for clients that hold little: a few greedy ones do not shut out the rest.
+  const auto is_modest = state.window_bytes + bytes <= limits.client_window_bytes / 16;
+  const auto room = is_modest ? limits.total_window_bytes : limits.total_window_bytes / 4 * 3;
   auto& total = state.options.vitals->window_bytes;
-  if (total.fetch_add(bytes) + bytes > limits.total_window_bytes) {
+  if (total.fetch_add(bytes) + bytes > room) {
     total -= bytes;
     return fail(errc::busy, "the node holds all the payload it may: wait, then repeat");
   }
@@ -135,6 +141,49 @@ caf::result<archive_reply> write(self_pointer self, Message message) {
   return submit_operation(self, std::move(env), digest_if_small(std::move(operation)), bytes);
 }
 
+/// Whether the client takes its answers, so that readers may make more.
+bool may_ask(const reply_state& state) {
+  if (state.asked >= max_asked)
+    return false;
+  if (!state.options.account)
+    return true;
+  const auto unsent = state.options.account->unsent_bytes();
+  const auto all_unsent = state.options.account->totals().unsent_bytes();
+  return unsent <= connection_account::drained_bytes
+         && (unsent == 0 || all_unsent <= state.options.limits.total_window_bytes / 2);
+}
+
+/// Puts questions to readers for as long as the client takes the answers.
+void ask_waiting(self_pointer self) {
+  auto& state = self->state;
+  while (!state.questions.empty() && may_ask(state)) {
+    const auto next = std::move(state.questions.front());
+    state.questions.pop_front();
+    if (state.reading.contains(next.number)) { // else it is overdue, and answered
+      ++state.asked;
+      next.ask();
+    }
+  }
+  if (state.questions.empty() || state.awaits_drain || !state.options.account)
+    return;
+  state.awaits_drain = true;
+  state.options.account->when_drained([me = self->address()] {
+    if (const auto alive = caf::actor_cast<reply_actor>(me))
+      caf::anon_send(alive, answers_taken{});
+  });
+}
+
+/// Answers a question that a reader had.
+template <class Answer>
+void answered(self_pointer self, std::uint64_t number, const Answer& deliver_it) {
+  auto& state = self->state;
+  --state.asked;
+  const auto node = state.reading.extract(number);
+  if (!node.empty()) // else it was overdue, and answered
+    deliver_it(node.mapped());
+  ask_waiting(self);
+}
+
 /// Puts a question to a reader; whatever becomes of that reader, the client gets a reply.
 /// @param reader its number, modulo their count
 template <class Reply, class Question>
@@ -150,19 +199,23 @@ caf::result<Reply> ask(self_pointer self, std::uint64_t reader, result<void> che
   state.reading.emplace(number, [promise, env = question.env](const failure& why) mutable {
     promise.deliver(refusal<Reply>(std::move(env), why.code, why.message));
   });
-  const auto& readers = state.options.readers;
-  self->request(readers[reader % readers.size()], state.options.request_timeout, std::move(question))
-    .then(
-      [=](Reply& answer) mutable {
-        self->state.reading.erase(number);
-        promise.deliver(std::move(answer));
-      },
-      [=](const caf::error& error) {
-        self->state.reading.extract(number).mapped()(
-          error == caf::sec::request_timeout
-            ? failure{errc::timed_out, "the reader did not answer in time: repeat"}
-            : failure{errc::internal_error, "the reader failed: repeat"});
-      });
+  auto put = [=, question = std::move(question)] {
+    const auto& readers = self->state.options.readers;
+    self->request(readers[reader % readers.size()], self->state.options.request_timeout, question)
+      .then(
+        [=](Reply& answer) mutable {
+          answered(self, number, [&](const auto&) { promise.deliver(std::move(answer)); });
+        },
+        [=](const caf::error& error) {
+          answered(self, number, [&](const auto& fail) {
+            fail(error == caf::sec::request_timeout
+                   ? failure{errc::timed_out, "the reader did not answer in time: repeat"}
+                   : failure{errc::internal_error, "the reader failed: repeat"});
+          });
+        });
+  };
+  state.questions.push_back({number, self->clock().now() + state.options.request_timeout, std::move(put)});
+  ask_waiting(self);
   return promise;
 }
 
@@ -192,6 +245,12 @@ void expire(self_pointer self) {
             refusal({}, errc::timed_out,
                     fmt::format("not answered within {} ms: it may have been stored, repeat it",
                                 state.options.request_timeout.count())));
+  while (!state.questions.empty() && state.questions.front().deadline <= now) {
+    if (const auto node = state.reading.extract(state.questions.front().number); !node.empty())
+      node.mapped()({errc::timed_out, "earlier answers were not taken in time: take them, then repeat"});
+    state.questions.pop_front();
+  }
+  ask_waiting(self);
 }
 
 } // namespace
@@ -254,6 +313,10 @@ reply_actor::behavior_type reply(self_pointer self, reply_options options) {
     [=](const use_actors& m) {
       self->state.options.writer = m.writer;
       self->state.options.readers = m.readers;
+    },
+    [=](answers_taken) {
+      self->state.awaits_drain = false;
+      ask_waiting(self);
     },
     [=](interval_tick) {
       expire(self);

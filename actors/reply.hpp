@@ -4,9 +4,11 @@
 
 #include "actors/interfaces.hpp"
 #include "actors/vitals.hpp"
+#include "core/admission.hpp"
 #include "core/validation.hpp"
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -27,6 +29,7 @@ struct reply_options {
   std::shared_ptr<node_vitals> vitals;
   node_limits limits;
   std::chrono::milliseconds request_timeout{30'000};
+  std::shared_ptr<connection_account> account; ///< of the client's connection; null for one in this process
 };
 
 /// A promise to the client.
@@ -39,6 +42,13 @@ struct waiting_reply {
   std::optional<node_record> new_node; ///< known to all once it is durable
 };
 
+/// A question for a reader that waits until the client has taken earlier answers.
+struct waiting_question {
+  std::uint64_t number = 0; ///< in reply_state::reading
+  std::chrono::steady_clock::time_point deadline;
+  std::function<void()> ask; ///< puts it to the reader
+};
+
 struct reply_state {
   reply_state() = default;
   reply_state(const reply_state&) = delete;
@@ -48,7 +58,10 @@ struct reply_state {
 
   reply_options options;
   std::map<std::uint64_t, waiting_reply> waiting; ///< by request number, which is by deadline
-  std::map<std::uint64_t, std::function<void(const failure&)>> reading; ///< how to fail what a reader has
+  std::map<std::uint64_t, std::function<void(const failure&)>> reading; ///< how to fail each question
+  std::deque<waiting_question> questions;                               ///< not yet put to a reader
+  std::size_t asked = 0;     ///< of `reading`, those that a reader has
+  bool awaits_drain = false; ///< questions go on when the connection's send buffer has drained
   std::uint64_t next_request = 1;
   std::uint64_t window_bytes = 0; ///< of this client
   static inline const char* name = "cairn.reply";

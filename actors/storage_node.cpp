@@ -9,6 +9,7 @@
 #include "actors/sync_timer.hpp"
 #include "actors/value_file.hpp"
 #include "actors/writer.hpp"
+#include "core/utf8.hpp"
 #include "core/version.hpp"
 
 #include <algorithm>
@@ -102,14 +103,39 @@ void answer_ready(self_pointer self, errc code, const std::string& message) {
     promise.deliver(readiness{code, message, self->state.recovery});
 }
 
+/// Nothing of the node is left but this actor: says so and ends.
+void conclude(self_pointer self) {
+  auto& state = self->state;
+  if (state.phase == node_phase::failed)
+    answer_ready(self, state.failed.code, state.failed.message);
+  if (state.stopping.pending())
+    state.stopping.deliver(node_stopped{state.vitals->completions_waiting.load()});
+  self->quit(*state.ending);
+}
+
+/// Ends all children and then the actor. Whoever hears of its end can take the directory at once.
+void end_with_children(self_pointer self, caf::error reason) {
+  auto& state = self->state;
+  if (state.ending)
+    return;
+  state.ending = std::move(reason);
+  state.store.reset(); // a child lets go of it last: that blocks while the database server stops
+  for (const auto& [child, as] : state.children)
+    self->send_exit(caf::actor_cast<caf::actor>(child), caf::exit_reason::user_shutdown);
+  if (state.children.empty())
+    conclude(self);
+  else
+    self->delayed_send(self, state.options.stop_timeout, interval_tick{});
+}
+
 void give_up(self_pointer self, const failure& why) {
   auto& state = self->state;
   if (state.awaiting_ready.empty()) // otherwise whoever started the node says so
     spdlog::error("node_failed code={} reason=\"{}\"", to_string(why.code), why.message);
   state.phase = node_phase::failed;
   state.waits_for = why.message;
-  answer_ready(self, why.code, why.message);
-  self->quit(caf::make_error(caf::sec::runtime_error, why.message));
+  state.failed = why;
+  end_with_children(self, caf::make_error(caf::sec::runtime_error, why.message));
 }
 
 void store_is_open(self_pointer self, const store_opened& opened) {
@@ -122,6 +148,8 @@ void store_is_open(self_pointer self, const store_opened& opened) {
   }
   state.store = opened.store;
   state.nodes = opened.recovered->nodes;
+  if (state.options.peers)
+    state.options.peers->add(state.nodes);
   state.recovery = opened.recovered->report;
   spawn_write_path(self, opened.recovered);
   if (state.readers.empty())
@@ -199,6 +227,8 @@ void on_down(self_pointer self, const caf::down_msg& down) {
   if (const auto child = state.children.find(down.source); child != state.children.end()) {
     const auto as = child->second;
     state.children.erase(child);
+    if (state.ending && state.children.empty())
+      conclude(self);
     if (state.phase == node_phase::stopping || state.phase == node_phase::failed)
       return;
     if (state.dying.erase(down.source) == 0)
@@ -251,11 +281,14 @@ hello_reply greet(self_pointer self, const hello& message) {
     return refuse(errc::version_mismatch, fmt::format("client speaks wire version {}, this node speaks {}",
                                                       message.version, wire_version));
   if (!message.cluster.empty() && message.cluster != settings.cluster_name)
-    return refuse(errc::version_mismatch,
-                  fmt::format("client asks for cluster \"{}\", this node is of \"{}\"", message.cluster,
-                              settings.cluster_name));
+    return refuse(errc::version_mismatch, fmt::format("client asks for cluster {}, this node is of \"{}\"",
+                                                      quoted(message.cluster), settings.cluster_name));
+  if (auto checked = validate(message); !checked)
+    return refuse(checked.error().code, std::move(checked.error().message));
   if (state.phase == node_phase::stopping)
     return refuse(errc::shutting_down, "the node is stopping");
+  if (state.phase == node_phase::failed)
+    return refuse(errc::shutting_down, "the node has failed: " + state.waits_for);
   if (!state.writer || !state.nodes)
     return refuse(errc::busy, "the node is starting, it waits for " + state.waits_for);
   const auto sender = self->current_sender();
@@ -276,9 +309,10 @@ hello_reply greet(self_pointer self, const hello& message) {
     options.vitals = state.vitals;
     options.limits = settings.limits;
     options.request_timeout = settings.request_timeout;
+    options.account = message.charge ? message.charge->account() : nullptr;
     session.reply = self->spawn<caf::monitored>(cairn::reply, std::move(options));
     self->monitor(client);
-    spdlog::debug("client_hello client={} tag=\"{}\"", session.client, message.client_tag);
+    spdlog::debug("client_hello client={} tag={}", session.client, quoted(message.client_tag));
     found = state.sessions.emplace(client, std::move(session)).first;
   }
   reply.shard = found->second.shard;
@@ -290,13 +324,16 @@ template <class Reply, class Message>
 caf::result<Reply> route(self_pointer self, Message& message) {
   auto& state = self->state;
   const auto found = state.sessions.find(caf::actor_cast<caf::actor_addr>(self->current_sender()));
-  if (found != state.sessions.end() && state.phase != node_phase::starting)
+  if (found != state.sessions.end() && state.phase != node_phase::starting && !state.ending)
     return self->delegate(found->second.reply, std::move(message));
   Reply refused;
   refused.env = std::move(message.env);
   if (found == state.sessions.end()) {
     refused.result = errc::version_mismatch;
     refused.error_message = "send hello first";
+  } else if (state.ending) {
+    refused.result = errc::shutting_down;
+    refused.error_message = "the node is ending";
   } else {
     refused.result = errc::busy;
     refused.error_message = "the node is recovering, it waits for " + state.waits_for;
@@ -349,8 +386,7 @@ void finish_stop(self_pointer self) {
   if (lost != 0)
     spdlog::warn("requests_lost count={} what=\"their clients were not told, they may have been stored\"",
                  lost);
-  state.stopping.deliver(node_stopped{lost});
-  self->quit();
+  end_with_children(self, caf::exit_reason::normal);
 }
 
 void close_files(self_pointer self) {
@@ -454,6 +490,7 @@ node_owner_actor::behavior_type storage_node(self_pointer self, storage_node_opt
     [=](list_handoffs& m) { return route<handoff_reply>(self, m); },
     [=](list_nodes& m) { return route<nodes_reply>(self, m); },
     [=](const get_status& m) { return status(self, m); },
+    [](const heartbeat& m) { return m; },
     [=](await_ready) -> caf::result<readiness> {
       auto& s = self->state;
       if (s.phase == node_phase::ready)
@@ -468,6 +505,14 @@ node_owner_actor::behavior_type storage_node(self_pointer self, storage_node_opt
       return promise;
     },
     [=](stop_node) { return stop(self); },
+    [=](interval_tick) {
+      if (!self->state.ending)
+        return;
+      spdlog::warn(
+        "stop_step_failed step=children left={} what=\"the next start may find the directory locked\"",
+        self->state.children.size());
+      conclude(self);
+    },
   };
 }
 

@@ -4,11 +4,13 @@
 
 #include "actors/interfaces.hpp"
 #include "actors/vitals.hpp"
+#include "core/peer_registry.hpp"
 #include "core/store/node_store.hpp"
 
 #include <chrono>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -20,7 +22,8 @@ namespace cairn {
 
 struct storage_node_options {
   node_settings settings;
-  disk* value_file_disk = nullptr; ///< null = the operating system's; outlives the node
+  disk* value_file_disk = nullptr;      ///< null = the operating system's; outlives the node
+  std::shared_ptr<peer_registry> peers; ///< learns which nodes this node knows; may be null
   /// Whether actors that block get threads of their own. Only deterministic tests say no.
   bool use_threads = true;
   std::chrono::milliseconds stop_timeout{25'000};
@@ -73,6 +76,10 @@ struct storage_node_state {
   std::set<caf::actor_addr> dying; ///< of a write path that is taken down: the next one waits for them
   std::vector<caf::typed_response_promise<readiness>> awaiting_ready;
   caf::typed_response_promise<node_stopped> stopping;
+  failure failed; ///< what await_ready hears in phase failed
+  /// Why it ends: set when its children, which own lock and database server, were told to; it ends after
+  /// them.
+  std::optional<caf::error> ending;
   static inline const char* name = "cairn.storage_node";
 };
 

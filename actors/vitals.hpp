@@ -22,6 +22,10 @@ struct node_vitals {
   /// Every acknowledged fact has a number up to this one: readers serve from no older database.
   std::atomic<std::uint64_t> acknowledged_lsn{0};
 
+  // reader
+  /// The database lacked what was acknowledged, or was not there: node_db is to look, rounds or not.
+  std::atomic<bool> readers_wait{false};
+
   // value_file
   std::atomic<std::int32_t> value_file{0};
   std::atomic<std::uint64_t> value_file_bytes{0};

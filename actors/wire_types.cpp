@@ -34,7 +34,16 @@ void add_wire_types(caf::actor_system_config& config) {
     .add_message_type<list_nodes>("cairn::list_nodes")
     .add_message_type<nodes_reply>("cairn::nodes_reply")
     .add_message_type<get_status>("cairn::get_status")
-    .add_message_type<status_reply>("cairn::status_reply");
+    .add_message_type<status_reply>("cairn::status_reply")
+    .add_message_type<heartbeat>("cairn::heartbeat")
+    .add_message_type<find_node>("cairn::find_node")
+    .add_message_type<found_node>("cairn::found_node")
+    .add_message_type<list_hosted>("cairn::list_hosted")
+    .add_message_type<hosted_nodes>("cairn::hosted_nodes")
+    .add_message_type<start_node>("cairn::start_node")
+    .add_message_type<node_started>("cairn::node_started")
+    .add_message_type<end_node>("cairn::end_node")
+    .add_message_type<node_ended>("cairn::node_ended");
 }
 
 } // namespace cairn

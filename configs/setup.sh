@@ -2,7 +2,7 @@
 # Installs the Debian packages that Cairn needs: to build it, to test it and to run a node.
 # Unattended; safe to repeat (a moment and no apt call when all is there); as root or with sudo.
 #   configs/setup.sh          what the build, the tests and a node need
-#   configs/setup.sh --dev    also the formatter and the static analyser
+#   configs/setup.sh --dev    also the formatter, the static analyser and the fuzzer
 set -euo pipefail
 
 packages=(
@@ -26,6 +26,7 @@ packages=(
   # tests
   libgtest-dev      # GoogleTest
   libgmock-dev      # its matchers
+  openssl           # certificates for trials and tests (configs/make-certs.sh)
   # a running node
   postgresql        # the server that a node runs for itself
   util-linux        # setpriv: a node started as root runs that server as the user postgres
@@ -33,6 +34,8 @@ packages=(
 dev_packages=(
   clang-format      # `tests/lint/lint.sh` checks the format where it is installed
   clang-tidy        # static analysis, see .clang-tidy
+  clang             # libFuzzer: tests/fuzz/run.sh
+  libclang-rt-14-dev # its run-time library
 )
 
 die() {

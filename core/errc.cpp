@@ -25,6 +25,7 @@ std::string_view to_string(errc code) {
     case errc::timed_out: return "timed_out";
     case errc::conflict: return "conflict";
     case errc::internal_error: return "internal_error";
+    case errc::not_allowed: return "not_allowed";
   }
   return "unknown_code";
 }

@@ -32,8 +32,9 @@ enum class errc : std::uint8_t {
   damaged,               ///< definite: stored bytes are missing or fail their checksum; read another segment
   version_mismatch,      ///< definite: client and node speak different wire versions, or no hello was sent
   timed_out,             ///< unknown: no answer within the request's time limit; repeat
-  conflict,              ///< definite, at start only: another node's data, lock, schema or log position
+  conflict,              ///< definite, at start only: another node's name, data, lock, schema or log position
   internal_error,        ///< unknown: a defect in the node; logged there; repeat
+  not_allowed,           ///< definite: the host's configuration forbids it; the text says what it allows
 };
 
 /// The code's name as the documents spell it, e.g. "md5_mismatch".

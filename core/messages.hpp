@@ -3,6 +3,7 @@
 /// section 2. Each request has exactly one reply, which returns the request's envelope unchanged;
 /// `error_message` is empty on success, else one line that says what was wrong and what would be right.
 
+#include "core/admission.hpp"
 #include "core/archive.hpp"
 #include "core/errc.hpp"
 #include "core/payload.hpp"
@@ -15,7 +16,7 @@
 namespace cairn {
 
 /// Grows with every change of a message that old programs would misread.
-inline constexpr std::uint32_t wire_version = 1;
+inline constexpr std::uint32_t wire_version = 2;
 inline constexpr std::size_t max_envelope_text_bytes = 255;
 inline constexpr std::int32_t max_list_limit = 10'000;
 inline constexpr std::size_t max_purge_keys = 1'000;
@@ -25,10 +26,16 @@ struct envelope {
   std::string client_tag;
   std::string user_request_id;
   std::uint64_t message_id = 0;
+  frame_charge charge; ///< of the frame it came in, if any: stays charged until the reply has left
 
-  bool operator==(const envelope&) const = default;
+  bool operator==(const envelope& other) const {
+    return client_tag == other.client_tag && user_request_id == other.user_request_id
+           && message_id == other.message_id;
+  }
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, envelope& x) {
+    if constexpr (Inspector::writes_state)
+      x.charge = frame_being_decoded();
     return f(x.client_tag, x.user_request_id, x.message_id);
   }
 };
@@ -41,9 +48,12 @@ struct hello {
   std::string cluster; ///< the cluster the client means to talk to; empty = any
   std::string client_tag;
   std::string incarnation; ///< differs each time the client program starts
+  frame_charge charge;     ///< of the frame it came in; null from within the process
 
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, hello& x) {
+    if constexpr (Inspector::writes_state)
+      x.charge = frame_being_decoded();
     return f(x.version, x.cluster, x.client_tag, x.incarnation);
   }
 };
@@ -330,10 +340,11 @@ struct lookup {
   collection_id collection;
   std::string key;
   unified_id version;
+  bool with_receipts = false; ///< costs a read of each segment's value file
 
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, lookup& x) {
-    return f(x.env, x.collection, x.key, x.version);
+    return f(x.env, x.collection, x.key, x.version, x.with_receipts);
   }
 };
 
@@ -345,11 +356,14 @@ struct held_segment {
   std::int64_t size_bytes = 0;    ///< of its sequences
   value_file_id value_file;       ///< of its first sequence
   std::uint64_t offset_bytes = 0; ///< of its first sequence's data
+  receipt
+    proof; ///< when asked for, and as far as the log still tells it: that of its final, without the round
 
   bool operator==(const held_segment&) const = default;
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, held_segment& x) {
-    return f(x.conjoined_part, x.segment_num, x.sequence_count, x.size_bytes, x.value_file, x.offset_bytes);
+    return f(x.conjoined_part, x.segment_num, x.sequence_count, x.size_bytes, x.value_file, x.offset_bytes,
+             x.proof);
   }
 };
 

@@ -3,10 +3,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace cairn {
 
-payload payload::uninitialized(std::size_t size_bytes) noexcept {
+payload payload::uninitialized(std::size_t size_bytes, std::shared_ptr<const void> keeps) noexcept {
   payload result;
   if (size_bytes == 0)
     return result;
@@ -14,7 +15,8 @@ payload payload::uninitialized(std::size_t size_bytes) noexcept {
   if (memory == nullptr)
     return result;
   try {
-    result.buffer_ = std::shared_ptr<std::byte>(memory, std::free);
+    result.buffer_ =
+      std::shared_ptr<std::byte>(memory, [keeps = std::move(keeps)](std::byte* bytes) { std::free(bytes); });
   } catch (const std::bad_alloc&) {
     return result; // shared_ptr has freed the memory
   }

@@ -13,8 +13,9 @@ public:
   payload() = default;
 
   /// Uninitialised storage to be filled through mutable_bytes() before the first copy is made.
+  /// @param keeps released together with the buffer
   /// @returns an empty payload (size() != size_bytes) when memory cannot be had; never throws
-  static payload uninitialized(std::size_t size_bytes) noexcept;
+  static payload uninitialized(std::size_t size_bytes, std::shared_ptr<const void> keeps = nullptr) noexcept;
   /// A copy of the bytes. @throws std::bad_alloc
   static payload copy_of(std::span<const std::byte> bytes);
 

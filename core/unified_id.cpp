@@ -55,4 +55,14 @@ void unified_id_generator::saw(unified_id id) {
   }
 }
 
+void unified_id_generator::use(shard_number shard) {
+  if (shard == shard_)
+    return;
+  shard_ = shard;
+  if (next_counter_ != 0) { // the shard outranks the counter: this millisecond's ids might be smaller
+    ++milliseconds_;
+    next_counter_ = 0;
+  }
+}
+
 } // namespace cairn

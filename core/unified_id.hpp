@@ -38,6 +38,8 @@ public:
   /// Moves past an id that another generator made; one of the last millisecond or out of range has none after
   /// it and is ignored. Callers keep ids out that lie far in the future: every later one would lie there too.
   void saw(unified_id id);
+  /// Goes on with another shard's ids; they, too, are larger than all before.
+  void use(shard_number shard);
 
 private:
   shard_number shard_;

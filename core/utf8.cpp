@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <fmt/format.h>
+
 namespace cairn {
 
 namespace {
@@ -66,6 +68,26 @@ bool is_storable_text(std::string_view text) {
     text.remove_prefix(length);
   }
   return true;
+}
+
+std::string quoted(std::string_view bytes) {
+  constexpr std::size_t max_quoted_bytes = 80;
+  const auto size = bytes.size();
+  std::string text = "\"";
+  while (!bytes.empty() && text.size() <= max_quoted_bytes) {
+    const auto length = sequence_length(bytes);
+    const auto first = static_cast<std::uint8_t>(bytes[0]);
+    const auto is_plain = length > 1 ? first != 0xC2 : first >= 0x20 && first < 0x7F; // 0xC2: C1 controls
+    if (length != 0 && is_plain) {
+      text += bytes.substr(0, length);
+      bytes.remove_prefix(length);
+    } else {
+      text += fmt::format("\\x{:02x}", first);
+      bytes.remove_prefix(1);
+    }
+  }
+  text += '"';
+  return bytes.empty() ? text : fmt::format("{}... ({} bytes)", text, size);
 }
 
 std::string after_prefix(std::string_view prefix) {

@@ -48,7 +48,9 @@ result<node_id> node_directory::id_of(const std::string& name) const {
   const auto found = by_name_.find(name);
   if (found == by_name_.end())
     return fail(errc::unknown_node,
-                fmt::format("node \"{}\" is not in the node table: add it, or name another", name));
+                name.empty()
+                  ? "no node is named: name one of the node table"
+                  : fmt::format("node {} is not in the node table: add it, or name another", quoted(name)));
   return found->second;
 }
 
@@ -92,10 +94,15 @@ result<void> check_key(const std::string& key) {
   return {};
 }
 
-result<void> check_version(unified_id version) {
+result<void> check_version(unified_id version, std::string_view field = "unified_id") {
   if (version.value == 0 || version.value > max_unified_id)
-    return invalid("unified_id is {}, it must be 1..{}", version.value, max_unified_id);
+    return invalid("{} is {}, it must be 1..{}", field, version.value, max_unified_id);
   return {};
+}
+
+/// 0 = none.
+result<void> check_optional_version(unified_id version, std::string_view field = "unified_id") {
+  return version == unified_id{} ? result<void>{} : check_version(version, field);
 }
 
 result<void> check_timestamp(timestamp_us timestamp) {
@@ -150,10 +157,10 @@ result<void> check_metadata(const metadata& meta) {
     if (key.empty() || key.size() > max_meta_key_bytes)
       return invalid("a metadata key has {} bytes, it must have 1..{}", key.size(), max_meta_key_bytes);
     if (value.size() > max_meta_value_bytes)
-      return invalid("metadata value of \"{}\" has {} bytes, it must have at most {}", key, value.size(),
+      return invalid("metadata value of {} has {} bytes, it must have at most {}", quoted(key), value.size(),
                      max_meta_value_bytes);
     if (!is_storable_text(key) || !is_storable_text(value))
-      return invalid("a metadata pair is not valid UTF-8 without NUL");
+      return invalid("metadata key {} or its value is not valid UTF-8 without NUL", quoted(key));
   }
   return {};
 }
@@ -165,9 +172,11 @@ result<void> check_limit(std::int32_t limit) {
 }
 
 /// A prefix or a marker; empty = none.
-result<void> check_list_text(const std::string& text) {
-  if (text.size() > max_key_bytes || !is_storable_text(text))
-    return invalid("prefix and marker must be valid UTF-8 of at most {} bytes", max_key_bytes);
+result<void> check_list_text(const std::string& text, std::string_view field) {
+  if (text.size() > max_key_bytes)
+    return invalid("{} has {} bytes, it must have at most {}", field, text.size(), max_key_bytes);
+  if (!is_storable_text(text))
+    return invalid("{} is not valid UTF-8 without NUL", field);
   return {};
 }
 
@@ -268,9 +277,8 @@ result<write_operation> to_operation(archive_key_cancel&& message, const validat
 result<write_operation> to_operation(destroy_key&& message, const validation_context& context) {
   segment_info segment{message.collection, std::move(message.key), message.version, message.timestamp, 0,
                        message.segment_num};
-  if (auto checked = all_of(
-        [&] { return check_segment(segment); },
-        [&] { return message.deletes == unified_id{} ? result<void>{} : check_version(message.deletes); });
+  if (auto checked = all_of([&] { return check_segment(segment); },
+                            [&] { return check_optional_version(message.deletes, "unified_id to delete"); });
       !checked)
     return pass_failure(checked);
   if (message.deletes == message.version)
@@ -330,7 +338,7 @@ result<write_operation> to_operation(add_node&& message, const validation_contex
   if (node.node.value <= 0)
     return invalid("node number is {}, it must be 1..2147483647", node.node.value);
   if (!is_valid_name(node.name))
-    return invalid("node name \"{}\" must have 1 to 63 characters of A-Z a-z 0-9 . _ -", node.name);
+    return invalid("node name {} must have 1 to 63 characters of A-Z a-z 0-9 . _ -", quoted(node.name));
   if (node.host.size() > max_host_bytes || !is_storable_text(node.host))
     return invalid("host must be valid UTF-8 of at most {} bytes", max_host_bytes);
   if (node.port < 0 || node.port > 65'535)
@@ -352,12 +360,11 @@ result<void> validate(const list_handoffs& message, const validation_context& co
 result<void> validate(const list_nodes&, const validation_context&) { return {}; }
 
 result<void> validate(const list_versions& message, const validation_context&) {
-  return all_of(
-    [&] { return check_collection(message.collection); }, [&] { return check_limit(message.limit); },
-    [&] { return check_list_text(message.prefix); }, [&] { return check_list_text(message.key_marker); },
-    [&] {
-      return message.version_marker == unified_id{} ? result<void>{} : check_version(message.version_marker);
-    });
+  return all_of([&] { return check_collection(message.collection); },
+                [&] { return check_limit(message.limit); },
+                [&] { return check_list_text(message.prefix, "prefix"); },
+                [&] { return check_list_text(message.key_marker, "key_marker"); },
+                [&] { return check_optional_version(message.version_marker, "version_marker"); });
 }
 
 result<void> validate(const retrieve_start& message, const validation_context& context) {
@@ -371,22 +378,35 @@ result<void> validate(const retrieve_start& message, const validation_context& c
 }
 
 result<void> validate(const lookup& message, const validation_context&) {
-  return all_of(
-    [&] { return check_collection(message.collection); }, [&] { return check_key(message.key); },
-    [&] { return message.version == unified_id{} ? result<void>{} : check_version(message.version); });
+  return all_of([&] { return check_collection(message.collection); }, [&] { return check_key(message.key); },
+                [&] { return check_optional_version(message.version); });
 }
 
 result<void> validate(const list_keys& message, const validation_context&) {
   return all_of([&] { return check_collection(message.collection); },
-                [&] { return check_limit(message.limit); }, [&] { return check_list_text(message.prefix); },
-                [&] { return check_list_text(message.marker); });
+                [&] { return check_limit(message.limit); },
+                [&] { return check_list_text(message.prefix, "prefix"); },
+                [&] { return check_list_text(message.marker, "marker"); });
 }
 
-result<void> validate(const envelope& env) {
-  for (const auto* text : {&env.client_tag, &env.user_request_id})
-    if (text->size() > max_envelope_text_bytes)
-      return invalid("client_tag and user_request_id must have at most {} bytes", max_envelope_text_bytes);
+namespace {
+
+result<void> check_envelope_text(const std::string& text, std::string_view field) {
+  if (text.size() > max_envelope_text_bytes)
+    return invalid("{} has {} bytes, it must have at most {}", field, text.size(), max_envelope_text_bytes);
   return {};
+}
+
+} // namespace
+
+result<void> validate(const envelope& env) {
+  return all_of([&] { return check_envelope_text(env.client_tag, "client_tag"); },
+                [&] { return check_envelope_text(env.user_request_id, "user_request_id"); });
+}
+
+result<void> validate(const hello& message) {
+  return all_of([&] { return check_envelope_text(message.client_tag, "client_tag"); },
+                [&] { return check_envelope_text(message.incarnation, "incarnation"); });
 }
 
 result<std::uint32_t> check_digests(const sequence_info& expected, const payload& data) {

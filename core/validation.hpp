@@ -63,6 +63,8 @@ result<void> validate(const retrieve_start& message, const validation_context& c
 result<void> validate(const lookup& message, const validation_context& context);
 result<void> validate(const list_keys& message, const validation_context& context);
 result<void> validate(const envelope& env);
+/// Its sizes; whether client and node fit each other is the node's to judge.
+result<void> validate(const hello& message);
 
 result<segment_key> resolve(const named_segment_key& key, const validation_context& context);
 

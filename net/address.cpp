@@ -1,5 +1,7 @@
 #include "net/address.hpp"
 
+#include "core/store/data_directory.hpp"
+
 #include <charconv>
 
 #include <fmt/format.h>
@@ -25,6 +27,23 @@ result<host_port> parse_address(const std::string& text) {
   const auto parsed = std::from_chars(begin, end, address.port);
   if (parsed.ec != std::errc{} || parsed.ptr != end || address.host.empty())
     return wrong();
+  return address;
+}
+
+result<node_address> parse_node_address(const std::string& text) {
+  const auto slash = text.find('/');
+  auto host = parse_address(text.substr(0, slash));
+  if (!host)
+    return pass_failure(host);
+  node_address address{std::move(*host), {}};
+  if (slash == std::string::npos)
+    return address;
+  address.node = text.substr(slash + 1);
+  if (!is_valid_name(address.node))
+    return fail(errc::invalid_message,
+                fmt::format("\"{}\" names no node: write HOST:PORT/NODE, the name with 1 to 63 characters of "
+                            "A-Z a-z 0-9 . _ -",
+                            text));
   return address;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-/// SIGTERM and SIGINT as messages.
+/// SIGTERM, SIGINT and SIGHUP as messages.
 
 #include <chrono>
 #include <functional>
@@ -14,8 +14,9 @@ struct signal_received {
   int number;
 };
 
-/// Takes SIGTERM and SIGINT from the whole process: make it before any other thread. The first one is handed
-/// to the handler; a second one, or the limit after the first, ends the process at once with exit code 1.
+/// Takes SIGTERM, SIGINT and SIGHUP from the whole process: make it before any other thread. Each SIGHUP is
+/// handed to the handler, and the first of the others; a second of those, or the limit after the first, ends
+/// the process at once with exit code 1.
 class signal_thread {
 public:
   explicit signal_thread(std::chrono::seconds limit);
@@ -23,7 +24,7 @@ public:
   signal_thread(const signal_thread&) = delete;
   signal_thread& operator=(const signal_thread&) = delete;
 
-  /// Called on a thread of its own; at once when a signal came before.
+  /// Called on a thread of its own; at once when SIGTERM or SIGINT came before.
   void on_signal(std::function<void(int)> handler);
 
 private:

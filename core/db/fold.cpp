@@ -80,11 +80,12 @@ WHERE unified_id = $1 AND conjoined_part = $2 AND segment_num = $3 AND coalesce(
   "cairn.segment WHERE unified_id = $1 AND conjoined_part = $2 AND segment_num = $3"                         \
   " AND coalesce(handoff_node_id, 0) = $4 AND status "
 
+// A tombstone does not keep a client's cancel from fencing the key: it may be purged.
 constexpr auto sql_fence = R"(
 INSERT INTO cairn.segment_fence (unified_id, conjoined_part, segment_num, handoff_node_id, timestamp)
 SELECT $1::int8, $2::int4, $3::int2, $4::int4, )" CAIRN_SQL_FROM_US("$5::int8") R"(
-WHERE NOT EXISTS (SELECT FROM )" CAIRN_KEY_ROWS R"(= 'C') AND NOT EXISTS (SELECT FROM )" CAIRN_KEY_ROWS
-                                                                                R"(<> 'C')
+WHERE NOT EXISTS (SELECT FROM )" CAIRN_KEY_ROWS R"(= 'C')
+  AND NOT EXISTS (SELECT FROM )" CAIRN_KEY_ROWS R"(<> 'C' AND (status <> 'T' OR NOT $6::bool))
 ON CONFLICT DO NOTHING)";
 
 constexpr auto sql_forget = R"(
@@ -110,11 +111,11 @@ SET create_timestamp = coalesce(c.create_timestamp, excluded.create_timestamp),
     complete_timestamp = coalesce(c.complete_timestamp, excluded.complete_timestamp)
 WHERE c.collection_id = excluded.collection_id AND c.key = excluded.key)";
 
+// A cancelled copy stays: it keeps a late start from reviving the segment.
 constexpr auto sql_purge = R"(
 WITH gone AS (
   DELETE FROM cairn.segment
-  WHERE $4 <> 0 AND id IN (SELECT id FROM )" CAIRN_KEY_ROWS R"(= 'C'
-                           UNION ALL SELECT id FROM )" CAIRN_KEY_ROWS R"(<> 'C' AND status <> 'A')
+  WHERE $4 <> 0 AND id IN (SELECT id FROM )" CAIRN_KEY_ROWS R"(<> 'C' AND status <> 'A')
   RETURNING id),
 sequences AS (DELETE FROM cairn.segment_sequence WHERE segment_id IN (SELECT id FROM gone))
 DELETE FROM cairn.meta WHERE segment_id IN (SELECT id FROM gone))";
@@ -130,7 +131,8 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, host = excluded.host, port 
 constexpr auto sql_file_space = R"(
 INSERT INTO cairn.file_space (space_id, purpose, path, volume, creation_time)
 VALUES ($1, $2, $3, $4, )" CAIRN_SQL_FROM_US("$5::int8") R"()
-ON CONFLICT (space_id) DO UPDATE SET purpose = excluded.purpose, path = excluded.path, volume = excluded.volume)";
+ON CONFLICT (space_id) DO UPDATE SET purpose = excluded.purpose, path = excluded.path, volume = excluded.volume,
+                                     creation_time = least(file_space.creation_time, excluded.creation_time))";
 
 constexpr auto sql_value_file = R"(
 INSERT INTO cairn.value_file (id, space_id, creation_time, close_time, size, hash, segment_sequence_count,
@@ -355,9 +357,15 @@ struct fold_single {
     }
     const auto changed = transaction.exec_prepared("fold_cancel", k.version.value, k.conjoined_part,
                                                    k.segment_num, k.handoff.value, r.id.value);
-    if (changed.affected_rows() == 0)
-      transaction.exec_prepared("fold_fence", k.version.value, k.conjoined_part, k.segment_num,
-                                k.handoff.value, r.timestamp.value);
+    if (changed.affected_rows() != 0)
+      return;
+    transaction.exec_prepared("fold_fence", k.version.value, k.conjoined_part, k.segment_num, k.handoff.value,
+                              r.timestamp.value, r.id == segment_id{});
+    if (r.id == segment_id{})
+      return;
+    outcome.existing = load_segment(transaction, k);
+    if (outcome.existing && outcome.existing->status != segment_status::cancelled)
+      outcome.what = kind::lost; // the attempt never had its row: what holds the key goes on
   }
   void operator()(const tombstone_record& r) {
     const auto& s = r.of.segment;

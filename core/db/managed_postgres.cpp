@@ -121,9 +121,26 @@ result<std::unique_ptr<managed_postgres>> managed_postgres::start(managed_postgr
   return fail(errc::internal_error, fmt::format("PostgreSQL could not be started: {}", error.what()));
 }
 
-std::string managed_postgres::connection_string(std::string_view database_name) const {
-  return fmt::format("host={} port={} user=cairn dbname={}", conninfo_value(socket_directory_),
+namespace {
+
+std::string connection_through(std::string_view socket_directory, std::string_view database_name) {
+  return fmt::format("host={} port={} user=cairn dbname={}", conninfo_value(socket_directory),
                      managed_postgres_port, conninfo_value(database_name));
+}
+
+} // namespace
+
+std::string managed_postgres::connection_string(std::string_view database_name) const {
+  return connection_through(socket_directory_, database_name);
+}
+
+result<std::string> managed_postgres::connection_string_in(const std::string& directory,
+                                                           std::string_view database_name) {
+  std::error_code error;
+  const auto sockets = std::filesystem::canonical(directory + "/socket", error); // it may be a link
+  if (error)
+    return fail(errc::database_unavailable, fmt::format("no PostgreSQL runs in {}", directory));
+  return connection_through(sockets.string(), database_name);
 }
 
 result<void> managed_postgres::create_database(const std::string& name) try {

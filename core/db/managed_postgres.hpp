@@ -90,6 +90,11 @@ public:
   /// stays the same for this object's life, across restarts.
   [[nodiscard]] std::string connection_string(std::string_view database_name) const;
 
+  /// The same for a server that another process runs in that directory.
+  /// @error database_unavailable: none does
+  static result<std::string> connection_string_in(const std::string& directory,
+                                                  std::string_view database_name);
+
   /// Makes a database (UTF8, C locale, from template0) unless it is there. Durable on return.
   /// @param name 1..63 bytes, without zero bytes
   /// @error invalid_message: the name; no_space; database_unavailable: no connection (the server is

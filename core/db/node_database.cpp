@@ -143,22 +143,60 @@ void node_database::migrate() {
   }
 }
 
-std::string node_database::compare_identity(const node_identity& identity) {
-  pqxx::work transaction(*session_->connection);
-  transaction.exec_params("INSERT INTO cairn.identity (cluster_name, node_name, node_id) VALUES ($1, $2, $3)"
-                          " ON CONFLICT DO NOTHING",
-                          identity.cluster_name, identity.node_name, identity.id.value);
-  const auto row = transaction.exec1("SELECT cluster_name, node_name, node_id FROM cairn.identity");
-  const node_identity stored{row[0].as<std::string>(), row[1].as<std::string>(),
-                             node_id{row[2].as<std::int32_t>()}};
-  transaction.commit();
-  if (stored == identity)
-    return {};
+namespace {
+
+std::string another_node(const node_identity& stored, const node_identity& identity) {
   return fmt::format(
     "database belongs to node {} (id {}) of cluster {}, this is node {} (id {}) of cluster {}: give "
     "each node a database of its own",
     stored.node_name, stored.id.value, stored.cluster_name, identity.node_name, identity.id.value,
     identity.cluster_name);
+}
+
+node_identity as_identity(const pqxx::row& row) {
+  return {row[0].as<std::string>(), row[1].as<std::string>(), node_id{row[2].as<std::int32_t>()}};
+}
+
+constexpr auto sql_identity = "SELECT cluster_name, node_name, node_id FROM cairn.identity";
+
+} // namespace
+
+result<std::string> node_database::put_aside(const std::string& connection_string,
+                                             const node_identity& identity) {
+  std::string name;
+  std::string conflict;
+  const auto done = guarded([&] {
+    const auto connection = connect_session(connection_string, "cairn-rebuild");
+    pqxx::work transaction(*connection);
+    if (transaction.exec1("SELECT to_regnamespace('cairn') IS NULL")[0].as<bool>())
+      return;
+    if (!transaction.exec1("SELECT to_regclass('cairn.identity') IS NULL")[0].as<bool>())
+      for (const auto& row : transaction.exec(sql_identity))
+        if (const auto stored = as_identity(row); !(stored == identity))
+          conflict = another_node(stored, identity);
+    if (!conflict.empty())
+      return;
+    name = transaction
+             .exec1("SELECT 'cairn_before_rebuild_' || to_char(clock_timestamp(), 'YYYYMMDD_HH24MISS_US')")[0]
+             .as<std::string>();
+    transaction.exec0("ALTER SCHEMA cairn RENAME TO " + transaction.quote_name(name));
+    transaction.commit();
+  });
+  if (!done)
+    return fail(errc::database_unavailable, "the old database cannot be put aside: " + done.error().message);
+  if (!conflict.empty())
+    return fail(errc::conflict, std::move(conflict));
+  return name;
+}
+
+std::string node_database::compare_identity(const node_identity& identity) {
+  pqxx::work transaction(*session_->connection);
+  transaction.exec_params("INSERT INTO cairn.identity (cluster_name, node_name, node_id) VALUES ($1, $2, $3)"
+                          " ON CONFLICT DO NOTHING",
+                          identity.cluster_name, identity.node_name, identity.id.value);
+  const auto stored = as_identity(transaction.exec1(sql_identity));
+  transaction.commit();
+  return stored == identity ? std::string{} : another_node(stored, identity);
 }
 
 result<log_sequence_number> node_database::position() {
@@ -331,6 +369,14 @@ result<void> node_database::drop_value_file(value_file_id id) {
                        [&](auto& transaction) {
                          transaction.exec_params0("DELETE FROM cairn.value_file WHERE id = $1", id.value);
                        })
+    .map_error([&](const database_fault& fault) { return as_failure(fault); });
+}
+
+result<void> node_database::add_file_spaces(std::span<const file_space_record> rows) {
+  std::vector<placed_record> records;
+  for (const auto& row : rows)
+    records.push_back({row, {}});
+  return synchronously(*session_->connection, [&](auto& transaction) { fold(transaction, records); })
     .map_error([&](const database_fault& fault) { return as_failure(fault); });
 }
 

@@ -48,6 +48,10 @@ public:
   static result<std::unique_ptr<node_database>> open(const std::string& connection_string,
                                                      const node_identity& identity,
                                                      if_empty empty = if_empty::create);
+  /// Renames the schema that a node's database has, so that a new one can be made.
+  /// @returns its new name; empty when there is none
+  /// @error database_unavailable; conflict: it is another node's
+  static result<std::string> put_aside(const std::string& connection_string, const node_identity& identity);
   ~node_database();
   node_database(const node_database&) = delete;
   node_database& operator=(const node_database&) = delete;
@@ -84,6 +88,9 @@ public:
   /// Rows of value files outside rounds; committed synchronously. @error database_unavailable, internal_error
   result<void> put_value_files(std::span<const value_file_row> rows);
   result<void> drop_value_file(value_file_id id);
+  /// Rows of file spaces as they stand on disk, before a record tells more, likewise. @error
+  /// database_unavailable, internal_error
+  result<void> add_file_spaces(std::span<const file_space_record> rows);
   /// Notes sequences of a segment whose bytes are not all there. @error database_unavailable, internal_error
   result<void> put_damaged(const segment_info& segment, std::span<const std::int32_t> sequence_numbers);
 

@@ -103,7 +103,7 @@ result<void> check_data(const postgres_installation& installation, const std::st
   return fail(
     errc::conflict,
     fmt::format("{} is of PostgreSQL version {}, the server in {} is version {}; move the directory away and "
-                "run 'cairn rebuild' to build the database from the value files{}",
+                "run 'cairn rebuild --new-server' to build the database from the value files{}",
                 data, version, installation.bin_directory, installation.major_version,
                 installed ? ", or run the node with the programs in " + old_programs : ""));
 }

@@ -39,6 +39,8 @@ SET sequence_numbers = (SELECT array_agg(DISTINCT n ORDER BY n)
 
 constexpr auto sql_meta = "SELECT meta_key, meta_value FROM cairn.meta WHERE segment_id = $1";
 
+} // namespace
+
 md5_digest as_md5(const pqxx::field& field) {
   md5_digest md5{};
   if (field.is_null())
@@ -47,8 +49,6 @@ md5_digest as_md5(const pqxx::field& field) {
   std::memcpy(md5.data(), bytes.data(), std::min<std::size_t>(bytes.size(), md5.size()));
   return md5;
 }
-
-} // namespace
 
 void prepare_load_segment(pqxx::connection_base& connection) {
   connection.prepare("load_segment", std::string{sql_segment_columns} + "<> 'C'");

@@ -9,10 +9,14 @@
 #include <pqxx/connection_base>
 
 namespace pqxx {
+class field;
 class transaction_base;
-}
+} // namespace pqxx
 
 namespace cairn {
+
+/// A digest column; zeros for NULL.
+md5_digest as_md5(const pqxx::field& field);
 
 /// Prepares what load_segment() executes.
 void prepare_load_segment(pqxx::connection_base& connection);

@@ -43,7 +43,8 @@ struct fold_outcome {
   };
   kind what = kind::applied;
   std::string reason; ///< of refused
-  /// Of a lost final or tombstone: what holds the key, as it is at the end of the round at the latest.
+  /// Of a lost final, tombstone or cancel of an attempt: what holds the key, as it is at the end of the round
+  /// at the latest.
   std::optional<stored_segment> existing;
 };
 

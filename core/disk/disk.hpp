@@ -97,6 +97,9 @@ public:
   virtual result<std::vector<directory_entry>> list_directory(const std::string& path) = 0;
   /// Removes a file; the removal is durable only after sync_directory(). @error not_found, storage_error
   virtual result<void> remove(const std::string& path) = 0;
+  /// Removes an empty directory, likewise. @error conflict: it is no directory, or not empty; not_found,
+  /// storage_error
+  virtual result<void> remove_directory(const std::string& path) = 0;
 
   /// Makes a symlink. @error conflict: the path exists; not_found: no parent; no_space; storage_error
   virtual result<void> make_symlink(const std::string& target, const std::string& path) = 0;

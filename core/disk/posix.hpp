@@ -30,6 +30,8 @@ public:
 
   [[nodiscard]] int get() const { return fd_; }
   [[nodiscard]] bool valid() const { return fd_ >= 0; }
+  /// Hands the descriptor over: the caller closes it.
+  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
 
 private:
   int fd_ = -1;

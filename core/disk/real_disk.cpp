@@ -261,6 +261,14 @@ public:
     return {};
   }
 
+  result<void> remove_directory(const std::string& path) override {
+    if (::rmdir(path.c_str()) == 0)
+      return {};
+    const auto error = errno;
+    return fail_with(error == ENOTEMPTY || error == ENOTDIR ? errc::conflict : posix::code_of(error), path,
+                     "rmdir", error);
+  }
+
   result<void> make_symlink(const std::string& target, const std::string& path) override {
     if (::symlink(target.c_str(), path.c_str()) != 0)
       return fail_errno(path, "symlink", errno);

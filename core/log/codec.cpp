@@ -3,6 +3,8 @@
 #include "core/digest.hpp"
 #include "core/log/bytes.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace cairn {
@@ -12,7 +14,8 @@ namespace {
 constexpr std::string_view file_magic = "CAIRNVF1";
 constexpr std::string_view record_magic = "CRec";
 constexpr std::size_t name_field_bytes = 64;
-constexpr std::size_t file_header_checked_bytes = file_header_bytes - sizeof(std::uint32_t);
+constexpr std::size_t file_header_copy_bytes = file_header_bytes / 2;
+constexpr std::size_t file_header_checked_bytes = file_header_copy_bytes - sizeof(std::uint32_t);
 constexpr std::size_t record_checked_from = 8; // past magic and the checksum itself
 constexpr std::size_t frame_nonce_offset = 24;
 constexpr std::uint8_t flag_skippable = 1;
@@ -360,13 +363,13 @@ std::vector<std::byte> encode_file_header(const file_header& header) {
   }
   out.zeros_up_to(file_header_checked_bytes);
   out.put(crc32c(std::span(block).first(file_header_checked_bytes)));
+  std::copy_n(block.begin(), file_header_copy_bytes, block.begin() + file_header_copy_bytes);
   return block;
 }
 
-result<file_header> decode_file_header(std::span<const std::byte> block) {
-  if (block.size() < file_header_bytes)
-    return fail(errc::damaged,
-                fmt::format("value file is shorter than its {}-byte header", file_header_bytes));
+namespace {
+
+result<file_header> decode_file_header_copy(std::span<const std::byte> block) {
   byte_reader in(block);
   if (in.text(file_magic.size()) != file_magic)
     return fail(errc::damaged, "not a value file: it does not begin with CAIRNVF1");
@@ -397,6 +400,25 @@ result<file_header> decode_file_header(std::span<const std::byte> block) {
     in.skip(begin + name_field_bytes - in.used());
   }
   return header;
+}
+
+} // namespace
+
+result<file_header> decode_file_header(std::span<const std::byte> block) {
+  if (block.size() < file_header_bytes)
+    return fail(errc::damaged,
+                fmt::format("value file is shorter than its {}-byte header", file_header_bytes));
+  auto first = decode_file_header_copy(block.first(file_header_copy_bytes));
+  if (first || first.error().code != errc::damaged)
+    return first;
+  auto second = decode_file_header_copy(block.subspan(file_header_copy_bytes, file_header_copy_bytes));
+  return second || second.error().code != errc::damaged ? second : first;
+}
+
+bool file_header_is_whole(std::span<const std::byte> block) {
+  const auto first = block.first(file_header_copy_bytes);
+  const auto second = block.subspan(file_header_copy_bytes, file_header_copy_bytes);
+  return decode_file_header_copy(first).has_value() && std::ranges::equal(first, second);
 }
 
 std::size_t record_header_bytes(const record_body& body) {

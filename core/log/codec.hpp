@@ -38,9 +38,11 @@ struct file_header {
 
 /// @param header names of at most 63 bytes
 std::vector<std::byte> encode_file_header(const file_header& header);
-/// @error damaged: says what does not fit; version_mismatch: the intact header of a format that a newer
-/// program wrote (in every version the header is one block that ends with its CRC-32C)
+/// Of the header's two copies in its block, the first that is intact.
+/// @error damaged: neither is; version_mismatch: the intact header of a format that a newer program wrote
 result<file_header> decode_file_header(std::span<const std::byte> block);
+/// True when both copies are intact and equal. @param block file_header_bytes
+bool file_header_is_whole(std::span<const std::byte> block);
 
 /// Fields that the log gives to every record.
 struct record_frame {

@@ -19,6 +19,7 @@ namespace {
 #define CAIRN_SQL_VISIBLE                                                                                    \
   "s.status = 'F' AND s.handoff_node_id IS NULL"                                                             \
   " AND (s.conjoined_part = 0 OR EXISTS (SELECT FROM cairn.conjoined c WHERE c.unified_id = s.unified_id"    \
+  "      AND c.collection_id = s.collection_id AND c.key = s.key"                                            \
   "      AND coalesce(c.handoff_node_id, 0) = 0 AND c.complete_timestamp IS NOT NULL AND c.abort_timestamp " \
   "IS NULL))"                                                                                                \
   " AND NOT EXISTS (SELECT FROM cairn.segment t WHERE t.collection_id = s.collection_id AND t.key = s.key"   \
@@ -278,20 +279,45 @@ result<stored_segment> segment_reader::find_newest(collection_id collection, con
   return std::move(**found);
 }
 
+/// 0 = the file has no row.
+result<space_id> segment_reader::space_of(value_file_id file) {
+  return query({}, [&](session& s) {
+    auto known = s.spaces.find(file);
+    if (known == s.spaces.end()) {
+      pqxx::nontransaction transaction(*s.connection);
+      const auto rows = transaction.exec_prepared("space_of", file.value);
+      if (rows.empty())
+        return space_id{};
+      known = s.spaces.emplace(file, space_id{rows[0][0].as<std::int32_t>()}).first;
+    }
+    return known->second;
+  });
+}
+
+result<receipt> segment_reader::find_receipt(const stored_segment& segment) {
+  if (segment.sequences.empty())
+    return receipt{};
+  const auto& last = segment.sequences.back();
+  auto space = space_of(last.value_file);
+  if (!space)
+    return pass_failure(space);
+  auto found =
+    files_.find_final({*space, last.value_file, last.data_offset_bytes, &segment.segment, &last.info});
+  if (!found && found.error().code == errc::not_found)
+    return receipt{}; // the value file is not there; the version is
+  if (!found)
+    return pass_failure(found);
+  if (!*found)
+    return receipt{};
+  const auto& at = **found;
+  return receipt{at.lsn, at.value_file, at.record_offset, at.header_bytes + at.data_bytes, at.header_crc32c,
+                 {}};
+}
+
 result<payload> segment_reader::read_sequence(const stored_segment& segment, std::size_t index) {
   const auto& sequence = segment.sequences[index];
   for (int attempt = 0;; ++attempt) {
-    auto space = query({}, [&](session& s) {
-      auto known = s.spaces.find(sequence.value_file);
-      if (known == s.spaces.end()) {
-        pqxx::nontransaction transaction(*s.connection);
-        const auto rows = transaction.exec_prepared("space_of", sequence.value_file.value);
-        if (rows.empty())
-          return space_id{};
-        known = s.spaces.emplace(sequence.value_file, space_id{rows[0][0].as<std::int32_t>()}).first;
-      }
-      return known->second;
-    });
+    auto space = space_of(sequence.value_file);
     if (!space)
       return pass_failure(space);
     auto data = files_.read(

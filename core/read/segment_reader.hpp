@@ -68,6 +68,11 @@ public:
   result<stored_segment> find_newest(collection_id collection, const std::string& key,
                                      log_sequence_number at_least);
 
+  /// The receipt of a final segment, but for its round, which no record tells; read from the value file, not
+  /// from rows.
+  /// @returns zero when the record is not where it can be found. @error damaged, database_unavailable
+  result<receipt> find_receipt(const stored_segment& segment);
+
   /// Reads and verifies one sequence. What is damaged is noted in damaged_segment.
   /// @error damaged, database_unavailable (where the file lies is not known)
   result<payload> read_sequence(const stored_segment& segment, std::size_t index);
@@ -77,6 +82,7 @@ private:
   result<session*> connected(log_sequence_number at_least);
   template <class Body>
   auto query(log_sequence_number at_least, Body&& body) -> result<std::invoke_result_t<Body, session&>>;
+  result<space_id> space_of(value_file_id file);
   void note_damage(const stored_segment& segment, std::size_t index);
 
   value_file_cache files_;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace cairn {
@@ -31,6 +32,11 @@ public:
   /// @returns its data
   /// @error damaged: says what does not fit; storage_error: the file cannot be read
   result<payload> read(const wanted& what);
+
+  /// Looks for the record that made a segment final, which the log has right behind its last sequence unless
+  /// a new file began between the two. Reads headers alone, and verifies them.
+  /// @returns where it lies; none = not there. @error damaged, storage_error: as read()
+  result<std::optional<placement>> find_final(const wanted& last_sequence);
 
   /// Forgets a file, which may have moved.
   void drop(value_file_id file);

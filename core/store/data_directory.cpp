@@ -211,13 +211,14 @@ result<data_directory> data_directory::open(const std::string& path) {
   return opened;
 }
 
-result<std::optional<node_identity>> data_directory::identity() const {
-  const auto fd = open_file(identity_path(), O_RDONLY);
+result<std::optional<node_identity>> data_directory::identity_in(const std::string& directory) {
+  const auto path = identity_path_in(directory);
+  const auto fd = open_file(path, O_RDONLY);
   if (!fd.valid() && errno == ENOENT)
     return std::optional<node_identity>();
   if (!fd.valid())
-    return fail_with(errc::storage_error, identity_path(), "open", errno);
-  auto text = read_text(fd.get(), identity_path());
+    return fail_with(errc::storage_error, path, "open", errno);
+  auto text = read_text(fd.get(), path);
   if (!text)
     return pass_failure(text);
   auto stored = parse_identity(*text);
@@ -225,7 +226,7 @@ result<std::optional<node_identity>> data_directory::identity() const {
     return fail(errc::damaged,
                 fmt::format("{}: malformed: it must be the lines '{}', 'cluster=NAME', 'node=NAME', "
                             "'id=NUMBER'; restore it",
-                            identity_path(), identity_header));
+                            path, identity_header));
   return stored;
 }
 

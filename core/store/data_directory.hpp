@@ -36,7 +36,9 @@ public:
   /// are named; damaged: the file is malformed; no_space, storage_error
   result<void> claim(const node_identity& identity);
   /// @returns nothing when no node has claimed the directory yet. @error damaged, storage_error
-  [[nodiscard]] result<std::optional<node_identity>> identity() const;
+  [[nodiscard]] result<std::optional<node_identity>> identity() const { return identity_in(path_); }
+  /// The same for a directory that another process may have.
+  static result<std::optional<node_identity>> identity_in(const std::string& path);
 
   [[nodiscard]] const std::string& path() const { return path_; } ///< absolute
   [[nodiscard]] std::string spaces_path() const { return path_ + "/spaces"; }
@@ -46,7 +48,8 @@ public:
 private:
   data_directory(std::string path, posix::unique_fd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
 
-  [[nodiscard]] std::string identity_path() const { return path_ + "/identity"; }
+  [[nodiscard]] std::string identity_path() const { return identity_path_in(path_); }
+  static std::string identity_path_in(const std::string& path) { return path + "/identity"; }
 
   std::string path_;
   posix::unique_fd lock_;

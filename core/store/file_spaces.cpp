@@ -36,6 +36,18 @@ std::optional<std::int32_t> parse_name(const std::string& name, Spell spell) {
   return number;
 }
 
+bool is_empty(disk& disk, const std::string& directory) {
+  const auto entries = disk.list_directory(directory);
+  return entries && entries->empty();
+}
+
+/// A name whose sync failed is not to be trusted, even if a later sync succeeds: it goes, and the next
+/// attempt makes it anew. A directory that holds something was durable before that came to be in it, and
+/// stays.
+void drop_doubtful_directory(disk& disk, const std::string& path) {
+  static_cast<void>(disk.remove_directory(path));
+}
+
 /// @error conflict: no symlink, or one that points elsewhere; storage_error
 result<void> check_link(disk& disk, const std::string& root, const file_space& space) {
   const auto link = space_link_path(root, space.space);
@@ -87,15 +99,23 @@ result<void> file_spaces::prepare(disk& disk, const std::string& root, const fil
   if (auto made = disk.make_directory(space.path); !made)
     return pass_failure(made);
   // Synced whether made just now or not: an earlier attempt may have ended before its sync.
-  for (const auto& directory : {space.path, parent_of(space.path)})
-    if (auto synced = disk.sync_directory(directory); !synced)
+  for (const auto& directory : {space.path, parent_of(space.path)}) {
+    if (auto synced = disk.sync_directory(directory); !synced) {
+      drop_doubtful_directory(disk, space.path);
       return synced;
-  auto linked = disk.make_symlink(space.path, space_link_path(root, space.space));
+    }
+  }
+  const auto link = space_link_path(root, space.space);
+  auto linked = disk.make_symlink(space.path, link);
+  const auto is_new = linked.has_value();
   if (!linked && linked.error().code == errc::conflict)
     linked = check_link(disk, root, space);
   if (!linked)
     return linked;
-  return disk.sync_directory(root);
+  auto synced = disk.sync_directory(root);
+  if (!synced && (is_new || is_empty(disk, space.path)))
+    static_cast<void>(disk.remove(link)); // likewise
+  return synced;
 }
 
 result<void> file_spaces::check() const {
@@ -223,6 +243,7 @@ result<void> file_spaces::make_bucket(const bucket& which, const std::string& pa
   for (const auto& directory : {path, space_link_path(root_, which.first)}) {
     if (auto synced = disk_.sync_directory(directory); !synced) {
       broken_buckets_.insert(which);
+      drop_doubtful_directory(disk_, path);
       return fail(errc::storage_error, synced.error().message);
     }
   }

@@ -62,7 +62,8 @@ public:
   file_spaces(disk& disk, std::string root, std::vector<file_space> spaces, space_reserve reserve);
 
   /// Makes a new space's directory and symlink durable. Its parent must exist: one that does not may be a
-  /// volume that is not mounted. Safe to repeat, also after a crash half way.
+  /// volume that is not mounted. Safe to repeat, also after a crash half way or a sync that failed: what it
+  /// made in vain is removed.
   /// @error invalid_message: id or path not fit for a space; conflict: the symlink points elsewhere, or the
   /// path is no directory; not_found: no parent; no_space, storage_error
   static result<void> prepare(disk& disk, const std::string& root, const file_space& space);

@@ -2,7 +2,7 @@
 
 #include "core/clock.hpp"
 #include "core/log/bytes.hpp"
-#include "core/store/tail_recovery.hpp"
+#include "core/store/recovery.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -14,7 +14,6 @@ namespace cairn {
 
 namespace {
 
-constexpr auto database_name = "cairn";
 constexpr space_id default_space{1};
 constexpr std::size_t max_fence_keys = 100'000;
 
@@ -78,9 +77,9 @@ result<void> node_store::start_database() {
   if (!server)
     return pass_failure(server);
   postgres_ = std::move(*server);
-  if (auto created = postgres_->create_database(database_name); !created)
+  if (auto created = postgres_->create_database(own_database_name); !created)
     return created;
-  connection_ = postgres_->connection_string(database_name);
+  connection_ = postgres_->connection_string(own_database_name);
   return {};
 }
 
@@ -93,19 +92,31 @@ std::string node_store::database_trouble() const {
            : fmt::format("own PostgreSQL is {}: {}", to_string(state.phase), state.last_exit);
 }
 
-/// By the directories alone: the database may not know any.
-result<bool> node_store::holds_value_files() {
+result<std::vector<file_space>> node_store::linked_spaces() {
   auto links = disk_.list_directory(spaces_root());
   if (!links)
     return pass_failure(links);
   std::vector<file_space> linked;
   for (const auto& link : *links) {
     std::int32_t id = 0;
-    if (std::from_chars(link.name.data(), link.name.data() + link.name.size(), id).ec == std::errc{}
-        && id > 0)
-      linked.push_back({space_id{id}, space_purpose::journal, {}, {}, {}});
+    const auto* end = link.name.data() + link.name.size();
+    if (const auto parsed = std::from_chars(link.name.data(), end, id);
+        parsed.ec != std::errc{} || parsed.ptr != end || id <= 0)
+      continue;
+    auto target = disk_.read_symlink(space_link_path(spaces_root(), space_id{id}));
+    if (!target)
+      return pass_failure(target);
+    linked.push_back({space_id{id}, space_purpose::journal, std::move(*target), {}, now_us()});
   }
-  auto found = file_spaces(disk_, spaces_root(), std::move(linked), reserve_of(settings_)).scan();
+  return linked;
+}
+
+/// By the directories alone: the database may not know any.
+result<bool> node_store::holds_value_files() {
+  auto linked = linked_spaces();
+  if (!linked)
+    return pass_failure(linked);
+  auto found = file_spaces(disk_, spaces_root(), std::move(*linked), reserve_of(settings_)).scan();
   if (!found)
     return pass_failure(found);
   for (const auto& entry : found->files) {
@@ -175,6 +186,24 @@ std::vector<space_status> node_store::space_states() {
   return states;
 }
 
+namespace {
+
+/// A database that lost rounds lost the rows of the files begun in them, without which nothing in these files
+/// is found. They come back as open ones: the next start closes them, as after a crash.
+result<void> put_lost_file_rows(node_database& database, const log_directory& log) {
+  auto state = database.load_state();
+  if (!state)
+    return pass_failure(state);
+  std::vector<value_file_row> lost;
+  for (const auto& file : log.files)
+    if (std::none_of(state->value_files.begin(), state->value_files.end(),
+                     [&](const value_file_row& row) { return row.id == file.id; }))
+      lost.push_back(value_file_summary(file.id, file.space, file.header.creation_time).open_row());
+  return database.put_value_files(lost);
+}
+
+} // namespace
+
 result<replay_outcome> node_store::replay(node_database& database, log_sequence_number from,
                                           log_sequence_number to) {
   result<log_directory> log;
@@ -184,123 +213,13 @@ result<replay_outcome> node_store::replay(node_database& database, log_sequence_
   }
   if (!log)
     return pass_failure(log);
+  // First: readers are answered as soon as the position is right.
+  if (auto put = put_lost_file_rows(database, *log); !put)
+    return pass_failure(put);
   return replay_log(disk_, *log, database, from, to);
 }
 
 namespace {
-
-/// One run of recovery: what it knows so far.
-class recovery {
-public:
-  recovery(disk& disk, node_database& database, const log_directory& log)
-      : disk_(disk), database_(database), log_(log) {}
-
-  recovery_report report;
-
-  /// Finds the ends of files that have no closed row, and brings the database up to the log.
-  result<void> run() {
-    auto state = database_.load_state();
-    if (!state)
-      return pass_failure(state);
-    position_ = state->position;
-    max_row_id_ = state->max_row_id;
-    report.value_files = static_cast<std::int64_t>(log_.files.size());
-    report.unknown_files = static_cast<std::int64_t>(log_.unknown.size());
-    for (const auto& path : log_.unknown)
-      spdlog::warn("unknown_file path={}", path);
-    for (const auto& row : state->value_files) {
-      next_file_.value = std::max(next_file_.value, row.id.value + 1);
-      if (const auto found = std::find_if(log_.files.begin(), log_.files.end(),
-                                          [&](const log_file& file) { return file.id == row.id; });
-          found == log_.files.end())
-        if (auto judged = judge_missing(row); !judged)
-          return judged;
-    }
-    if (auto recovered = recover_open_files(state->value_files); !recovered)
-      return recovered;
-    if (log_end_ < position_ && log_end_ != log_sequence_number{} && report.damaged_regions == 0)
-      return fail(
-        errc::conflict,
-        fmt::format("the database stands at log position {}, the log ends at {}: value files were lost or "
-                    "belong to an older copy; restore them, or run `cairn rebuild`",
-                    position_.value, log_end_.value));
-    auto replayed = replay_log(disk_, log_, database_, position_, std::max(log_end_, position_));
-    if (!replayed)
-      return pass_failure(replayed);
-    report.records_replayed = replayed->records;
-    report.damaged_regions += replayed->damaged_sequences;
-    position_ = replayed->position;
-    return database_.put_value_files(closed_rows_);
-  }
-
-  [[nodiscard]] log_sequence_number position() const { return position_; }
-  [[nodiscard]] std::int64_t max_row_id() const { return max_row_id_; }
-
-  [[nodiscard]] log_start start_of_log() const {
-    log_start start;
-    start.next_file = next_file_;
-    start.next_lsn = log_sequence_number{std::max(position_, log_end_).value + 1};
-    if (!log_.files.empty()) {
-      start.predecessor = log_.files.back().id;
-      start.predecessor_valid_end = last_valid_end_;
-      start.predecessor_is_cut = last_valid_end_ != log_.files.back().size_bytes;
-    }
-    return start;
-  }
-
-private:
-  /// A row whose file is not there: of no use if it never held anything.
-  result<void> judge_missing(const value_file_row& row) {
-    if (row.close_time && row.size_bytes > file_header_bytes) {
-      ++report.damaged_regions;
-      spdlog::error(
-        "value_file_missing id={} size_bytes={} what_it_held=\"is reported as damaged when read\"",
-        row.id.value, row.size_bytes);
-      return {};
-    }
-    return database_.drop_value_file(row.id); // made and removed again, or the node ended in between
-  }
-
-  result<void> recover_open_files(const std::vector<value_file_row>& rows) {
-    for (const auto& file : log_.files) {
-      next_file_.value = std::max(next_file_.value, file.id.value + 1);
-      const auto row = std::find_if(rows.begin(), rows.end(),
-                                    [&](const value_file_row& candidate) { return candidate.id == file.id; });
-      if (row != rows.end() && row->close_time) {
-        // Its row was written when all its records were in the database.
-        last_valid_end_ = file.fence.value_or(row->size_bytes);
-        continue;
-      }
-      auto recovered = recover_file(disk_, file, position_, now_us());
-      if (!recovered)
-        return pass_failure(recovered);
-      ++report.files_closed;
-      report.torn_bytes += static_cast<std::int64_t>(recovered->torn_bytes);
-      report.damaged_regions += recovered->damaged_regions;
-      log_end_ = std::max(log_end_, recovered->last_lsn);
-      max_row_id_ = std::max(max_row_id_, recovered->max_row_id);
-      last_valid_end_ = recovered->row.size_bytes;
-      closed_rows_.push_back(std::move(recovered->row));
-    }
-    for (const auto& path : log_.stillborn) {
-      const auto id = path.substr(path.rfind('/') + 1);
-      next_file_.value = std::max(next_file_.value, std::stoi(id) + 1);
-      spdlog::info("stillborn_value_file path={} what=\"the node ended while it was made; left alone\"",
-                   path);
-    }
-    return {};
-  }
-
-  disk& disk_;
-  node_database& database_;
-  const log_directory& log_;
-  log_sequence_number position_;
-  log_sequence_number log_end_; ///< of files that had to be scanned; 0 = none had records
-  std::int64_t max_row_id_ = 0;
-  value_file_id next_file_{1};
-  std::uint64_t last_valid_end_ = 0;
-  std::vector<value_file_row> closed_rows_;
-};
 
 /// Appends records of the node's own, syncs them and makes them visible: a round before there are actors.
 result<log_sequence_number> own_round(value_log& log, node_database& database, log_sequence_number position,
@@ -345,7 +264,7 @@ result<recovered_store> node_store::recover() {
   auto log = log_directory::scan(disk_, *spaces_, settings_.cluster_name, settings_.id);
   if (!log)
     return pass_failure(log);
-  recovery run(disk_, **database, *log);
+  log_recovery run(disk_, **database, *log);
   if (auto done = run.run(); !done)
     return pass_failure(done);
 
@@ -398,7 +317,7 @@ result<recovered_store> node_store::recover() {
     return pass_failure(fenced);
   std::move(fenced->begin(), fenced->end(), std::back_inserter(out.machine.cancelled));
 
-  out.report = run.report;
+  out.report = run.report();
   out.report.segments_cancelled = static_cast<std::int64_t>(active->size());
   out.nodes = std::make_shared<node_directory>(state->nodes);
   out.database = std::move(*database);

@@ -30,9 +30,17 @@ struct recovered_store {
   recovery_report report;
 };
 
+/// What rebuild() made, and what it did not find.
+struct rebuilt_database {
+  recovery_report report;
+  std::int64_t gaps = 0;  ///< places in the log where value files are missing
+  std::string old_schema; ///< where the old tables are now; empty = there were none
+};
+
 /// Owned by one thread at a time, but for the calls marked thread-safe. Must outlive what recover() returned.
 class node_store {
 public:
+  static constexpr auto own_database_name = "cairn"; ///< on the node's own PostgreSQL
   /// Takes the data directory, checks the identity, starts the node's own PostgreSQL if it is to have one.
   /// @param disk the value files' disk; must outlive this
   /// @error conflict: another node's directory, locked, ...; whatever a start can fail with, in one line
@@ -44,6 +52,12 @@ public:
   /// @error conflict: names `cairn rebuild` where that helps; damaged, database_unavailable, no_space,
   /// storage_error
   result<recovered_store> recover();
+
+  /// Makes a new database of what the value files hold, and appends nothing to them: the next start goes on
+  /// from there. An old one is kept under another schema name. Again after a failure.
+  /// @error not_found: there are no value files; conflict: the old database is another node's; and as
+  /// recover()
+  result<rebuilt_database> rebuild(const replay_progress& on_progress);
 
   [[nodiscard]] const node_settings& settings() const { return settings_; }
   /// How to connect to the node's database. Thread-safe.
@@ -72,6 +86,8 @@ private:
   result<void> open_spaces(const std::vector<file_space>& rows);
   result<created_value_file> make_value_file(value_file_id id);
   result<bool> holds_value_files();
+  /// The spaces that the symlinks tell of, all taken for journals.
+  result<std::vector<file_space>> linked_spaces();
 
   disk& disk_;
   node_settings settings_;

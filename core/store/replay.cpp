@@ -1,5 +1,7 @@
 #include "core/store/replay.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -12,7 +14,9 @@ constexpr std::size_t batch_records = 5'000;
 /// Collects records and folds them batch by batch.
 class replayer {
 public:
-  replayer(node_database& database, log_sequence_number from) : database_(database) {
+  replayer(node_database& database, log_sequence_number from, log_sequence_number to,
+           const replay_options& options)
+      : database_(database), to_(to), options_(options) {
     outcome_.position = from;
   }
 
@@ -49,6 +53,8 @@ public:
     outcome_.damaged_sequences += static_cast<std::int64_t>(damaged_.size());
     batch_.clear();
     damaged_.clear();
+    if (options_.on_progress)
+      options_.on_progress(outcome_.position, to_);
     return {};
   }
 
@@ -56,6 +62,8 @@ public:
 
 private:
   node_database& database_;
+  const log_sequence_number to_;
+  const replay_options& options_;
   replay_outcome outcome_;
   std::vector<placed_record> batch_;
   std::vector<std::size_t> damaged_; ///< indices in batch_
@@ -96,13 +104,21 @@ result<void> replay_file(disk& disk, const log_file& file, log_sequence_number t
   }
 }
 
+/// The file that a file's header names as the one before it.
+bool predecessor_is_missing(const log_directory& log, const log_file& file) {
+  return std::none_of(log.files.begin(), log.files.end(),
+                      [&](const log_file& other) { return other.id == file.header.predecessor; });
+}
+
 } // namespace
 
 result<replay_outcome> replay_log(disk& disk, const log_directory& log, node_database& database,
-                                  log_sequence_number from, log_sequence_number to) {
-  replayer replay(database, from);
+                                  log_sequence_number from, log_sequence_number to,
+                                  const replay_options& options) {
+  replayer replay(database, from, to, options);
   bool reaches_back = to <= from;
-  const log_file* previous = nullptr;
+  bool is_first = true;
+  std::int64_t missing = 0;
   for (std::size_t i = 0; i < log.files.size() && from < to; ++i) {
     const auto& file = log.files[i];
     const auto is_past =
@@ -113,16 +129,23 @@ result<replay_outcome> replay_log(disk& disk, const log_directory& log, node_dat
       continue;
     if (file.header.first_lsn > to)
       break;
-    if (!reaches_back)
+    const auto is_gap = is_first ? !reaches_back : predecessor_is_missing(log, file);
+    if (is_gap && options.gaps == log_gaps::report) {
+      ++missing;
+      reaches_back = true;
+      spdlog::error("value_files_missing before={} first_lsn={} what=\"what they held is lost\"", file.path,
+                    file.header.first_lsn.value);
+    } else if (!reaches_back) {
       break;
-    if (previous != nullptr && file.header.predecessor != previous->id)
+    } else if (is_gap) {
       return fail(errc::conflict,
                   fmt::format("value file {} is missing, the one before {}: restore it, or run `cairn "
                               "rebuild` to make a new database of what is there",
                               file.header.predecessor.value, file.path));
+    }
     if (auto replayed = replay_file(disk, file, to, replay); !replayed)
       return pass_failure(replayed);
-    previous = &file;
+    is_first = false;
   }
   if (!reaches_back)
     return fail(errc::conflict,
@@ -131,7 +154,9 @@ result<replay_outcome> replay_log(disk& disk, const log_directory& log, node_dat
                             from.value));
   if (auto flushed = replay.flush(); !flushed)
     return pass_failure(flushed);
-  return replay.outcome();
+  auto outcome = replay.outcome();
+  outcome.gaps = missing;
+  return outcome;
 }
 
 } // namespace cairn

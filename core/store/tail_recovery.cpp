@@ -57,6 +57,11 @@ result<recovered_file> recover_file(disk& disk, const log_file& file, log_sequen
   value_file_summary summary(file.id, file.space, file.header.creation_time);
   summary.add_file_header(scanner->header_block());
   recovered_file out;
+  if (!file_header_is_whole(scanner->header_block())) {
+    ++out.damaged_regions;
+    spdlog::error("log_damaged file={} offset_bytes=0 reason=\"one of the two copies of its header\"",
+                  file.path);
+  }
   out.last_lsn = log_sequence_number{file.header.first_lsn.value - 1};
   auto valid_end = scanner->end();
   for (bool at_end = false; !at_end;) {

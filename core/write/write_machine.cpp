@@ -342,6 +342,12 @@ void write_machine::remember_cancelled(const segment_key& key, steady_time now) 
   }
 }
 
+/// @param when the cancel came that turned out to be none; a later one counts
+void write_machine::forget_cancelled(const segment_key& key, steady_time when) {
+  if (const auto found = cancelled_.find(key); found != cancelled_.end() && found->second == when)
+    cancelled_.erase(found);
+}
+
 void write_machine::perform_one(const write_ticket& ticket, cancel_request& request, steady_time now) {
   cancel_segment(request.key, cancel_reason::client, now).tickets.push_back(ticket);
 }

@@ -221,6 +221,7 @@ private:
   completion& cancel_segment(const segment_key& key, cancel_reason reason, steady_time now);
   completion& add_cancel(cancel_record record, steady_time since);
   void remember_cancelled(const segment_key& key, steady_time now);
+  void forget_cancelled(const segment_key& key, steady_time when);
   void give_up_slow_waits(steady_time now);
 
   // Batches and rounds.

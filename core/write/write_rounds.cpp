@@ -208,6 +208,11 @@ void write_machine::finish_completion(completion_id id, const fold_outcome& outc
         forget_attempt(*done.finalizing, done.key, done.since);
       break;
     case fold_outcome::kind::lost: {
+      if (done.cancels) { // of an attempt to repeat what is final, and stays so: the key is not cancelled
+        forget_cancelled(done.key, done.since);
+        reply.proof = receipt_for(done);
+        break;
+      }
       if (is_own_attempt(done, outcome.existing))
         forget_attempt(*done.finalizing, done.key, done.since);
       const auto verdict = judge_lost(done, outcome.existing);

@@ -2,7 +2,6 @@
 
 #include "core/version.hpp"
 #include "net/cli/command.hpp"
-#include "net/system_config.hpp"
 
 #include <csignal>
 
@@ -16,16 +15,19 @@ using cairn::cli::exit_code;
 
 constexpr auto footer = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 damaged, 5 not reachable.";
 
-exit_code run(const std::string& address, cairn::cli::output& out,
+exit_code run(const std::string& address, const cairn::transport_options& options, cairn::cli::output& out,
               const std::function<exit_code(const cairn::cli::context&)>& command) {
-  const auto node = cairn::parse_address(address);
+  const auto node = cairn::parse_node_address(address);
   if (!node) {
     out.error(node.error().message);
     return exit_code::usage;
   }
-  cairn::system_config config;
-  caf::actor_system system(config);
-  return command({system, *node, out});
+  auto net = cairn::network::open(options);
+  if (!net) {
+    out.error(net.error().message);
+    return exit_code::usage;
+  }
+  return command({**net, *node, out});
 }
 
 } // namespace
@@ -40,7 +42,19 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   std::string address = cairn::default_address;
   bool json = false;
-  app.add_option("--node", address, "Address of the node, HOST:PORT")->capture_default_str();
+  app
+    .add_option("--node", address,
+                "Address of the node, HOST:PORT; one of several nodes of a host by its name, HOST:PORT/NODE")
+    ->capture_default_str();
+  cairn::transport_options net;
+  app.add_option("--tls-ca", net.tls.ca, "Certificates of the cluster's authority; with it goes TLS")
+    ->envname("CAIRN_TLS_CA");
+  app.add_option("--tls-cert", net.tls.certificate, "This client's certificate")->envname("CAIRN_TLS_CERT");
+  app.add_option("--tls-key", net.tls.key, "Its key, readable by nobody else")->envname("CAIRN_TLS_KEY");
+  app
+    .add_option("--tls-name", net.peer_name,
+                "Name that the node's certificate must be for; without it, the host in --node")
+    ->envname("CAIRN_TLS_NAME");
   app.add_flag("--json", json, "One JSON object a line instead of text");
   app.fallthrough();
 
@@ -93,11 +107,59 @@ int main(int argc, char** argv) {
   stat_command->add_option("--collection", stat.collection, "Collection number")->capture_default_str();
   stat_command->add_option("--version", stat.version, "A certain version instead of the newest");
 
-  auto* status_command = app.add_subcommand("status", "Show how the node is");
+  cairn::cli::bench_options bench;
+  auto* bench_command =
+    app.add_subcommand("bench", "Measure the node under load; what it archives stays there");
+  bench_command->add_option("--mode", bench.mode, "put, get or mixed")->capture_default_str();
+  bench_command->add_option("--size", bench.size, "Bytes of each sequence")->capture_default_str();
+  bench_command->add_option("--sequences", bench.sequences, "Sequences of an object; 1 is sent whole")
+    ->capture_default_str();
+  bench_command->add_option("--concurrency", bench.concurrency, "Clients at once")->capture_default_str();
+  bench_command->add_option("--in-flight", bench.in_flight, "Messages under way of each client")
+    ->capture_default_str();
+  bench_command->add_option("--connections", bench.connections, "Connections that the clients share")
+    ->capture_default_str();
+  bench_command->add_option("--range", bench.range, "get: read only so much of each object, anywhere");
+  bench_command->add_option("--objects", bench.objects,
+                            "get, mixed: how many are archived first; without it 32 for each client");
+  bench_command->add_option("--seconds", bench.seconds, "How long")->capture_default_str();
+  bench_command->add_option("--collection", bench.collection, "Collection number")->capture_default_str();
+  bench_command->add_option("--reference-dir", bench.reference_directory,
+                            "Where the raw disk is measured; without it a file space of the node, if it is "
+                            "on this machine");
+
+  auto* status_command = app.add_subcommand(
+    "status", "Show how the node is; of a host without a node of its own, which nodes it runs");
 
   std::string dump_file;
   auto* dump_command = app.add_subcommand("dump", "List the records of a value file; needs no node");
   dump_command->add_option("FILE", dump_file, "A value file")->required();
+
+  cairn::cli::offline_options offline;
+  const auto add_offline_options = [&](CLI::App* command) {
+    command->add_option("--data-dir", offline.data_directory, "The node's directory, as cairnd has it")
+      ->required();
+    command->add_option("--database", offline.database,
+                        "PostgreSQL connection string or URI, if cairnd is given one");
+  };
+  auto* rebuild_command = app.add_subcommand(
+    "rebuild",
+    "Make a new database from the value files of a node that does not run; the old one is kept aside");
+  add_offline_options(rebuild_command);
+  rebuild_command->add_flag(
+    "--new-server", offline.new_server,
+    "Put the node's own PostgreSQL aside as well and make a new one: for one that does "
+    "not start any more");
+  auto* verify_command = app.add_subcommand(
+    "verify",
+    "Read every value file and prove the database against it; on the node's machine, whether it runs "
+    "or not");
+  add_offline_options(verify_command);
+  verify_command->add_option("--rate", offline.rate, "Read so much a second at most, e.g. 100MiB");
+  verify_command->add_option(
+    "--state", offline.state,
+    "File that remembers which value files are done; the same command goes on after an "
+    "interruption");
 
   try {
     app.parse(argc, argv);
@@ -114,8 +176,12 @@ int main(int argc, char** argv) {
   try {
     if (dump_command->parsed())
       code = cairn::cli::dump(out, dump_file);
+    else if (rebuild_command->parsed())
+      code = cairn::cli::rebuild(out, offline);
+    else if (verify_command->parsed())
+      code = cairn::cli::verify(out, offline);
     else
-      code = run(address, out, [&](const cairn::cli::context& where) {
+      code = run(address, net, out, [&](const cairn::cli::context& where) {
         if (put_command->parsed())
           return cairn::cli::put(where, put);
         if (get_command->parsed())
@@ -130,6 +196,8 @@ int main(int argc, char** argv) {
           return cairn::cli::list_nodes(where);
         if (stat_command->parsed())
           return cairn::cli::stat(where, stat);
+        if (bench_command->parsed())
+          return cairn::cli::bench(where, bench, net);
         (void)status_command;
         return cairn::cli::status(where);
       });

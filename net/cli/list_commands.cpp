@@ -3,13 +3,17 @@
 #include "net/cli/command.hpp"
 #include "net/size_text.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace cairn::cli {
 
 std::unique_ptr<client> connect(const context& where, exit_code& code) {
-  auto connected = client::connect(where.system, where.node);
+  client_options options;
+  options.node = where.node.node;
+  auto connected = client::connect(where.net.wire(), where.node.host, options);
   if (!connected) {
     code = report(where.out, connected.error());
     return nullptr;
@@ -155,6 +159,21 @@ exit_code list_nodes(const context& where) {
   return exit_code::done;
 }
 
+namespace {
+
+/// Null when the log does not tell it any more.
+nlohmann::json receipt_json(const receipt& proof) {
+  if (proof == receipt{})
+    return nullptr;
+  return {{"lsn", proof.lsn.value},
+          {"value_file", proof.value_file.value},
+          {"offset_bytes", proof.offset_bytes},
+          {"length_bytes", proof.length_bytes},
+          {"crc32c", proof.crc32c}};
+}
+
+} // namespace
+
 exit_code stat(const context& where, const stat_options& options) {
   auto code = exit_code::failed;
   auto node = connect(where, code);
@@ -164,6 +183,7 @@ exit_code stat(const context& where, const stat_options& options) {
   question.collection = collection_id{options.collection};
   question.key = options.key;
   question.version = unified_id{options.version};
+  question.with_receipts = true;
   const auto version = take(where.out, node->call<lookup_reply>(std::move(question)), code);
   if (!version)
     return code;
@@ -175,7 +195,8 @@ exit_code stat(const context& where, const stat_options& options) {
                         {"sequences", s.sequence_count},
                         {"size_bytes", s.size_bytes},
                         {"value_file", s.value_file.value},
-                        {"offset_bytes", s.offset_bytes}});
+                        {"offset_bytes", s.offset_bytes},
+                        {"receipt", receipt_json(s.proof)}});
   const nlohmann::json object{{"key", options.key},
                               {"collection", options.collection},
                               {"version", version->version.value},
@@ -200,11 +221,16 @@ exit_code stat(const context& where, const stat_options& options) {
   where.out.note(fmt::format("adler32    {:08x}", version->file.adler32));
   for (const auto& [key, value] : version->meta)
     where.out.note(fmt::format("meta       {}={}", key, value));
-  for (const auto& s : version->segments)
+  for (const auto& s : version->segments) {
     where.out.note(
       fmt::format("segment    {}{}: {} sequence{}, begins in value file {} at byte {}", s.segment_num,
                   s.conjoined_part == 0 ? "" : fmt::format(" of part {}", s.conjoined_part), s.sequence_count,
                   s.sequence_count == 1 ? "" : "s", s.value_file.value, s.offset_bytes));
+    if (s.proof != receipt{})
+      where.out.note(fmt::format(
+        "receipt    record {} of {} bytes in value file {} at byte {}, CRC-32C {:08x}", s.proof.lsn.value,
+        s.proof.length_bytes, s.proof.value_file.value, s.proof.offset_bytes, s.proof.crc32c));
+  }
   return exit_code::done;
 }
 
@@ -216,6 +242,16 @@ constexpr const char* yes_no(bool b) { return b ? "yes" : "no"; }
 
 exit_code status(const context& where) {
   auto code = exit_code::failed;
+  std::size_t spawned = 0;
+  if (where.node.node.empty()) {
+    const auto host = ask_host(where, code);
+    if (!host)
+      return code;
+    spawned = static_cast<std::size_t>(
+      std::count_if(host->nodes.begin(), host->nodes.end(), [](const auto& n) { return n.is_spawned; }));
+    if (spawned == host->nodes.size())
+      return show_host(where, *host);
+  }
   auto node = connect(where, code);
   if (!node)
     return code;
@@ -285,6 +321,9 @@ exit_code status(const context& where) {
                 "{} damaged regions",
                 r.value_files, r.files_closed, r.records_replayed, r.segments_cancelled,
                 human_size(static_cast<std::uint64_t>(r.torn_bytes)), r.damaged_regions));
+  if (spawned != 0)
+    where.out.note(
+      fmt::format("beside it   {} spawned node{} in the same process", spawned, spawned == 1 ? "" : "s"));
   return exit_code::done;
 }
 

@@ -6,6 +6,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 
 namespace cairn::cli {
 
@@ -40,6 +42,13 @@ void output::note(const std::string& line) {
 }
 
 void output::error(const std::string& line) { fmt::print(stderr, "cairn: {}\n", printable(line)); }
+
+void log_to_stderr() {
+  auto logger = spdlog::stderr_logger_mt("cairn");
+  logger->set_pattern("cairn: %v");
+  logger->set_level(spdlog::level::warn);
+  spdlog::set_default_logger(std::move(logger));
+}
 
 std::string time_text(timestamp_us time) {
   constexpr std::int64_t us_per_second = 1'000'000;

@@ -28,6 +28,9 @@ private:
   bool notes_to_stderr_ = false;
 };
 
+/// Has warnings and errors that core logs printed on standard error: for commands that work on files.
+void log_to_stderr();
+
 /// 2026-11-24T03:46:00.123456Z
 std::string time_text(timestamp_us time);
 

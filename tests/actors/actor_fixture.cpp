@@ -119,13 +119,14 @@ reply_actor::behavior_type reply_stub(reply_actor::pointer self, reply_inbox* in
     },
     [](write_path_lost) {},
     [](const use_actors&) {},
+    [](answers_taken) {},
     [](interval_tick) {},
   };
 }
 
 // --- fixture ---
 
-actor_fixture::test_config::test_config() {
+stepped_config::stepped_config() {
   set("scheduler.policy", caf::atom("testing"));
   set("logger.verbosity", caf::atom("quiet"));
 }

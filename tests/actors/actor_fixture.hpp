@@ -77,6 +77,23 @@ struct outcome {
 template <class Reply>
 using pending_outcome = std::shared_ptr<outcome<Reply>>;
 
+/// Sends a request as `asker`, which does act; look at what is returned when the scheduler has run.
+template <class Reply, class Handle, class Request>
+pending_outcome<Reply> ask_as(const caf::actor& asker, const Handle& of, Request request) {
+  auto out = std::make_shared<outcome<Reply>>();
+  caf::anon_send(asker, act{[=](caf::event_based_actor* me) {
+                   me->request(of, caf::infinite, request)
+                     .then([out](Reply& reply) { out->reply = std::move(reply); },
+                           [out](caf::error& error) { out->error = std::move(error); });
+                 }});
+  return out;
+}
+
+/// Of an actor system whose scheduler and clock stand still unless they are told.
+struct stepped_config : caf::actor_system_config {
+  stepped_config();
+};
+
 class actor_fixture : public ::testing::Test {
 protected:
   actor_fixture();
@@ -98,13 +115,7 @@ protected:
   /// Sends a request; look at what is returned after run().
   template <class Reply, class Handle, class Request>
   pending_outcome<Reply> ask(const caf::actor& asker, const Handle& of, Request request) {
-    auto out = std::make_shared<outcome<Reply>>();
-    caf::anon_send(asker, act{[=](caf::event_based_actor* me) {
-                     me->request(of, caf::infinite, request)
-                       .then([out](Reply& reply) { out->reply = std::move(reply); },
-                             [out](caf::error& error) { out->error = std::move(error); });
-                   }});
-    return out;
+    return ask_as<Reply>(asker, of, std::move(request));
   }
   template <class Reply, class Handle, class Request>
   pending_outcome<Reply> ask(const Handle& of, Request request) {
@@ -123,10 +134,7 @@ protected:
     kill(caf::actor_cast<caf::strong_actor_ptr>(handle));
   }
 
-  struct test_config : caf::actor_system_config {
-    test_config();
-  };
-  test_config config;
+  stepped_config config;
   caf::actor_system system;
   caf::scheduler::test_coordinator& scheduler;
   std::vector<caf::strong_actor_ptr> owned_; ///< before client, which is the first

@@ -5,8 +5,8 @@
 #include "core/clock.hpp"
 #include "core/digest.hpp"
 #include "net/client.hpp"
+#include "net/network.hpp"
 #include "net/size_text.hpp"
-#include "net/system_config.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -110,9 +110,12 @@ int main(int argc, char** argv) {
   const auto number = [&](int index, int otherwise) {
     return argc > index ? std::max(1, std::atoi(argv[index])) : otherwise;
   };
-  system_config config;
-  caf::actor_system system(config);
-  auto node = client::connect(system, *address);
+  auto net = network::open();
+  if (!net) {
+    fmt::print(stderr, "{}\n", net.error().message);
+    return 1;
+  }
+  auto node = client::connect((*net)->wire(), *address);
   if (!node) {
     fmt::print(stderr, "{}\n", node.error().message);
     return 5;

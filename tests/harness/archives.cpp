@@ -86,6 +86,12 @@ archive_key_final final_of(const sample_object& object) {
   return {{}, object.key(), describe(data, last), object.file, object.meta, data};
 }
 
+destroy_key delete_of(client& by, const sample_object& object) {
+  const auto& segment = object.segment;
+  return {{},       segment.collection,  segment.key,        by.next_unified_id(), segment.version,
+          now_us(), segment.segment_num, {object.source, {}}};
+}
+
 archive_reply archive(client& node, const sample_object& object) {
   const auto count = static_cast<std::int32_t>(object.sequences.size());
   if (count == 1)

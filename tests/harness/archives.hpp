@@ -36,6 +36,7 @@ archive_key_entire entire_of(const sample_object& object); ///< one sequence
 archive_key_start start_of(const sample_object& object);
 archive_key_next next_of(const sample_object& object, std::int32_t sequence_num);
 archive_key_final final_of(const sample_object& object);
+destroy_key delete_of(client& by, const sample_object& object); ///< of that version alone
 
 /// A reply, whatever it says. @throws harness_error when none comes
 template <class Reply, class Request>
@@ -61,6 +62,15 @@ retrieved_object retrieve(client& node, const retrieve_start& what);
 retrieved_object retrieve(client& node, const std::string& key, const byte_range& range = {});
 
 lookup_reply look_up(client& node, const std::string& key, unified_id version = {});
+
+/// Asks the node for its status until it is as the condition wants it. @throws harness_error when it never is
+template <class Condition>
+status_reply await_status(client& node, Condition fits) {
+  for (const auto until = soon(); std::chrono::steady_clock::now() < until;)
+    if (auto status = ask<status_reply>(node, get_status{}); fits(status))
+      return status;
+  throw harness_error("the node's status never was what the test waits for");
+}
 
 /// An object's bytes.
 std::string content_of(const sample_object& object);

@@ -5,6 +5,7 @@
 #include "tests/harness/program.hpp"
 
 #include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
 
 namespace cairn::harness {
 
@@ -12,7 +13,7 @@ node_settings settings_in(const std::string& data_directory) {
   node_settings settings;
   settings.data_directory = data_directory;
   settings.reserve_percent = 0;
-  settings.min_reserve_bytes = 0;
+  settings.min_reserve_bytes = harness_reserve_bytes;
   return settings;
 }
 
@@ -22,9 +23,19 @@ local_node::config::config() {
   set("scheduler.max-threads", std::size_t{2});
 }
 
+local_node::local_node() : local_node(std::make_unique<scratch_directory>()) {}
+
+local_node::local_node(std::unique_ptr<scratch_directory> scratch)
+    : local_node(settings_in(*scratch / "node")) {
+  scratch_ = std::move(scratch);
+  if (start_.result != errc::success)
+    throw harness_error("the node did not start: " + start_.error_message);
+}
+
 local_node::local_node(node_settings settings) : settings_(std::move(settings)), system_(config_) {
   storage_node_options options;
   options.settings = settings_;
+  options.value_file_disk = &disk_;
   node_ = system_.spawn(storage_node, std::move(options));
   caf::scoped_actor self(system_);
   self->request(node_, caf::infinite, await_ready{})
@@ -66,6 +77,10 @@ std::int64_t local_node::stop() {
   if (!problem.empty())
     throw harness_error("the node did not stop: " + problem);
   return lost;
+}
+
+void local_node::end_abruptly() {
+  caf::anon_send_exit(std::exchange(node_, nullptr), caf::exit_reason::kill);
 }
 
 } // namespace cairn::harness

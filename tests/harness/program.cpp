@@ -3,9 +3,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <system_error>
 
 #include <fcntl.h>
@@ -13,7 +10,6 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,7 +61,10 @@ int milliseconds_until(deadline until) {
 
 std::string program_path(const std::string& name) {
   const auto* folder = std::getenv("CAIRN_BIN_DIR");
-  return fmt::format("{}/{}", folder == nullptr ? CAIRN_BIN_DIR : folder, name);
+  auto path = fmt::format("{}/{}", folder == nullptr ? program_folder() : folder, name);
+  if (::access(path.c_str(), X_OK) != 0)
+    give_up(fmt::format("{} (CAIRN_BIN_DIR names the folder of Cairn's programs)", path));
+  return path;
 }
 
 program::program(const std::vector<std::string>& arguments, const streams& given) {
@@ -92,6 +91,15 @@ program::~program() {
 void program::send(int signal_number) const {
   if (!reaped_)
     ::kill(pid_, signal_number); // not reaped: the number is still its own
+}
+
+void program::freeze() const {
+  siginfo_t info{};
+  send(SIGSTOP);
+  // All its threads have stopped, or it has ended: either way nothing more comes from it.
+  if (!reaped_)
+    posix::retry_interrupted(
+      [&] { return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WEXITED | WNOWAIT); });
 }
 
 int program::wait(deadline until) {
@@ -125,32 +133,6 @@ void wait_for_end_of(pid_t pid, deadline until) {
   while (::poll(&end, 1, milliseconds_until(until)) < 1)
     if (std::chrono::steady_clock::now() >= until)
       throw harness_error(fmt::format("process {} does not end", pid));
-}
-
-scratch_directory::scratch_directory() : path_("/tmp/cairn-test-XXXXXX") {
-  if (::mkdtemp(path_.data()) == nullptr || ::chmod(path_.c_str(), 0755) != 0)
-    give_up("mkdtemp " + path_);
-}
-
-scratch_directory::~scratch_directory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream content;
-  content << file.rdbuf();
-  if (!file)
-    throw harness_error("cannot read " + path);
-  return std::move(content).str();
-}
-
-void write_file(const std::string& path, const std::string& content) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << content;
-  if (!file.flush())
-    throw harness_error("cannot write " + path);
 }
 
 } // namespace cairn::harness

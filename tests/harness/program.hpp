@@ -3,8 +3,8 @@
 
 #include "core/db/child_process.hpp"
 #include "core/disk/posix.hpp"
+#include "tests/harness/scratch.hpp"
 
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -12,16 +12,14 @@
 
 namespace cairn::harness {
 
-/// What a test cannot go on without did not happen: the text says what, and what the programs printed.
-struct harness_error : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 /// How long anything may take before a test gives up.
 deadline soon();
 
-/// Where the build left its programs, e.g. "cairnd". CAIRN_BIN_DIR in the environment names another folder.
+/// One of Cairn's programs, e.g. "cairnd", in the build tree or the installed tree that the test was built
+/// with. CAIRN_BIN_DIR in the environment names another folder. @throws harness_error when it is not there
 std::string program_path(const std::string& name);
+/// That folder without regard to the environment. Compiled into whatever links to the harness.
+const char* program_folder();
 
 /// A running program. It is killed when its object dies, and by the kernel when the thread that started it
 /// ends.
@@ -44,6 +42,8 @@ public:
   /// Readable once the program has ended.
   [[nodiscard]] int end_fd() const { return pidfd_.get(); }
   void send(int signal_number) const;
+  /// Stops it (SIGSTOP) until it gets SIGCONT. Returns when it stands still.
+  void freeze() const;
   /// Waits for the end. @returns the exit code, 128 + N after signal N. @throws harness_error at the deadline
   int wait(deadline until);
 
@@ -69,23 +69,5 @@ int milliseconds_until(deadline until);
 
 /// Waits until a process is gone that need not be a child. @throws harness_error at the deadline
 void wait_for_end_of(pid_t pid, deadline until);
-
-/// A new directory under /tmp that other users may pass through; gone with its object.
-class scratch_directory {
-public:
-  scratch_directory();
-  scratch_directory(const scratch_directory&) = delete;
-  scratch_directory& operator=(const scratch_directory&) = delete;
-  ~scratch_directory();
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
-private:
-  std::string path_;
-};
-
-/// A whole file. @throws harness_error
-std::string read_file(const std::string& path);
-void write_file(const std::string& path, const std::string& content);
 
 } // namespace cairn::harness

@@ -327,6 +327,21 @@ TEST_F(FoldTest, CancelOfAnUnknownKeyFencesIt) {
   EXPECT_EQ(look_up(of.key())->id, segment_id{});
 }
 
+TEST_F(FoldTest, CancelOfATombstonesKeyStillHoldsWhenTheTombstoneIsPurged) {
+  auto copy = make_identity(1, 1);
+  copy.nodes.handoff = node_id{3};
+  auto late = copy;
+  late.id = segment_id{2};
+  record_list list;
+  list.add(tombstone_record{copy, {}}).add(make_cancel(copy.key()));
+  apply(list);
+  EXPECT_EQ(look_up(copy.key())->status, segment_status::tombstone) << "the delete stays";
+  record_list after(list.all().back().at.lsn.value + 1);
+  after.add(purge_record{{}, copy.key(), timestamp_us{1}}).add_entire(late);
+  EXPECT_EQ(apply(after).records.back().what, kind::lost);
+  EXPECT_EQ(look_up(copy.key())->status, segment_status::cancelled);
+}
+
 TEST_F(FoldTest, CancelOfOneAttemptLeavesOthersAlone) {
   record_list list;
   const auto holder = make_identity(1, 1);
@@ -458,6 +473,29 @@ TEST_F(FoldTest, PurgeRemovesAHandoffCopyAndNothingElse) {
   EXPECT_TRUE(look_up(writing.key())) << "active: its messages still come";
   EXPECT_EQ(database_.query("SELECT count(*) FROM cairn.segment_sequence"), "3");
   EXPECT_EQ(database_.query("SELECT count(*) FROM cairn.meta"), "1");
+}
+
+TEST_F(FoldTest, PurgeLeavesACancelledCopyCancelled) {
+  auto copy = make_identity(1, 1);
+  copy.nodes.handoff = node_id{3};
+  auto late = make_identity(2, 1);
+  late.nodes.handoff = node_id{3};
+  record_list list;
+  list.add_entire(copy).add(cancel_record{{}, copy.key(), timestamp_us{1}, cancel_reason::client});
+  list.add(purge_record{{}, copy.key(), timestamp_us{2}}).add_entire(late);
+  const auto outcomes = kinds(list);
+  EXPECT_EQ(outcomes.back(), kind::lost);
+  EXPECT_EQ(look_up(copy.key())->status, segment_status::cancelled);
+}
+
+TEST_F(FoldTest, CancelOfAnAttemptThatNeverHadItsRowTellsWhatHoldsTheKey) {
+  const auto stored = make_identity(1, 1);
+  const auto repeat = make_identity(2, 1);
+  record_list list;
+  list.add_entire(stored).add(make_sequence(repeat, 0));
+  list.add(cancel_record{repeat.id, repeat.key(), timestamp_us{1}, cancel_reason::gateway_start});
+  EXPECT_EQ(kinds(list).back(), kind::lost);
+  EXPECT_EQ(look_up(stored.key())->status, segment_status::final);
 }
 
 TEST_F(FoldTest, NodesCollectionsAndSpacesAreInsertedAndChanged) {

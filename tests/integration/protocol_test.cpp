@@ -138,6 +138,44 @@ TEST_F(ProtocolTest, OrderOfArrivalDoesNotMatter) {
   EXPECT_EQ(permutation, 720);
 }
 
+TEST_F(ProtocolTest, OrderOfArrivalOfConjoinedRowsDoesNotMatter) {
+  std::vector<int> order(6);
+  std::iota(order.begin(), order.end(), 0);
+  int permutation = 0;
+  do {
+    const auto key = fmt::format("order-conjoined/{:03}/", permutation++);
+    const auto tombstone = client_->next_unified_id();
+    const auto part_of_new_version = [&](std::size_t size) {
+      auto part = make_object(*client_, key, {size});
+      part.segment.conjoined_part = 1;
+      return part;
+    };
+    const auto complete = part_of_new_version(10);
+    const auto aborted = part_of_new_version(20);
+    const std::function<errc()> steps[] = {
+      [&] { return archive(*client_, complete).result; },
+      [&] { return archive(*client_, aborted).result; },
+      [&] { return conjoined<conjoined_action::finish>(key, complete.segment.version); },
+      [&] { return conjoined<conjoined_action::finish>(key, aborted.segment.version); },
+      [&] { return conjoined<conjoined_action::abort>(key, aborted.segment.version); },
+      [&] { return destroy(key, tombstone).result; },
+    };
+    for (const auto step : order)
+      ASSERT_EQ(steps[step](), errc::success);
+    ASSERT_EQ(versions(key), std::vector{complete.segment.version}) << key;
+    ASSERT_EQ(look_up(*client_, key).version, complete.segment.version) << key;
+  } while (std::next_permutation(order.begin(), order.end()));
+  EXPECT_EQ(permutation, 720);
+}
+
+TEST_F(ProtocolTest, ConjoinedRowOfAnotherKeyMakesNothingVisible) {
+  auto part = make_object(*client_, "conjoined/mine", {700});
+  part.segment.conjoined_part = 1;
+  ASSERT_EQ(archive(*client_, part).result, errc::success);
+  ASSERT_EQ(conjoined<conjoined_action::finish>("conjoined/other", part.segment.version), errc::success);
+  EXPECT_TRUE(versions("conjoined/mine").empty());
+}
+
 TEST_F(ProtocolTest, CancelWorksInEveryState) {
   const auto unknown = make_object(*client_, "cancel/unknown", {10, 20});
   EXPECT_EQ(cancel(unknown), errc::success);

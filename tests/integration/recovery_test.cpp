@@ -2,10 +2,10 @@
 
 #include "core/clock.hpp"
 #include "core/store/file_spaces.hpp"
-#include "net/system_config.hpp"
 #include "tests/harness/archives.hpp"
+#include "tests/harness/coordinator.hpp"
+#include "tests/harness/host_process.hpp"
 #include "tests/harness/local_node.hpp"
-#include "tests/harness/process_node.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -99,21 +99,20 @@ TEST_F(RecoveryTest, DatabaseThatLosesCommitsWhileTheNodeLivesIsCaughtUp) {
 
 class ProcessRecoveryTest : public RecoveryTest {
 protected:
-  [[nodiscard]] process_node_options options() const { return {directory(), {}}; }
-  std::unique_ptr<client> connect(const process_node& node) {
-    auto connected = client::connect(system_, node.address());
+  [[nodiscard]] host_options options() const { return {.data_directory = directory()}; }
+  std::unique_ptr<client> connect(const host_process& node) {
+    auto connected = client::connect(net_->wire(), node.address());
     if (!connected)
       throw harness_error(connected.error().message);
     return std::move(*connected);
   }
 
 private:
-  system_config config_;
-  caf::actor_system system_{config_};
+  std::unique_ptr<network> net_ = open_network();
 };
 
 TEST_F(ProcessRecoveryTest, DatabaseBehindTheLogIsCaughtUpAtTheStart) {
-  process_node node(options());
+  host_process node(options());
   std::vector<sample_object> objects;
   {
     auto client = connect(node);
@@ -124,7 +123,7 @@ TEST_F(ProcessRecoveryTest, DatabaseBehindTheLogIsCaughtUpAtTheStart) {
       objects.push_back(std::move(object));
     set_back(position, last);
   }
-  node.kill_9();
+  node.kill();
   node.restart();
   auto client = connect(node);
   EXPECT_GE(ask<status_reply>(*client, get_status{}).recovery.records_replayed, 5);
@@ -132,7 +131,7 @@ TEST_F(ProcessRecoveryTest, DatabaseBehindTheLogIsCaughtUpAtTheStart) {
 }
 
 TEST_F(ProcessRecoveryTest, SegmentActiveAtACrashIsCancelledForGood) {
-  process_node node(options());
+  host_process node(options());
   sample_object object;
   {
     auto client = connect(node);
@@ -140,7 +139,7 @@ TEST_F(ProcessRecoveryTest, SegmentActiveAtACrashIsCancelledForGood) {
     ASSERT_EQ(ask<archive_reply>(*client, start_of(object)).result, errc::success);
     ASSERT_EQ(ask<archive_reply>(*client, sync_value_file{}).result, errc::success);
   }
-  node.kill_9();
+  node.kill();
   node.restart();
   auto client = connect(node);
   EXPECT_EQ(ask<status_reply>(*client, get_status{}).recovery.segments_cancelled, 1);
@@ -151,13 +150,13 @@ TEST_F(ProcessRecoveryTest, SegmentActiveAtACrashIsCancelledForGood) {
 }
 
 TEST_F(ProcessRecoveryTest, TornTailIsFencedOff) {
-  process_node node(options());
+  host_process node(options());
   std::vector<sample_object> objects;
   {
     auto client = connect(node);
     objects = archive_some(*client, "kept", 3);
   }
-  node.kill_9();
+  node.kill();
   std::ofstream(value_file(1), std::ios::binary | std::ios::app) << std::string(5'000, '\x5a');
   node.restart();
   {
@@ -167,20 +166,20 @@ TEST_F(ProcessRecoveryTest, TornTailIsFencedOff) {
     for (auto& object : archive_some(*client, "more", 3))
       objects.push_back(std::move(object));
   }
-  node.kill_9(); // what was fenced off stays so
+  node.kill(); // what was fenced off stays so
   node.restart();
   auto client = connect(node);
   expect_all(*client, objects);
 }
 
 TEST_F(ProcessRecoveryTest, NothingAcknowledgedIsMissedWhenPostgresIsKilled) {
-  process_node node(options());
+  host_process node(options());
   auto client = connect(node);
   std::vector<sample_object> objects;
   for (int round = 0; round < 3; ++round) {
     for (auto& object : archive_some(*client, fmt::format("round-{}", round), 5))
       objects.push_back(std::move(object));
-    node.kill_postgres_9();
+    node.lose_database();
     const auto next = make_object(*client, fmt::format("meanwhile-{}", round), {4'000});
     const auto reply = archive(*client, next); // waits for the database to come back
     EXPECT_EQ(reply.result, errc::success) << reply.error_message;

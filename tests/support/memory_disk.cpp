@@ -98,16 +98,27 @@ result<void> memory_disk::remove(const std::string& path) {
   std::lock_guard guard(state_->mutex);
   if (auto outcome = state_->begin(disk_operation::remove, path); !outcome)
     return outcome;
-  auto place = state_->locate(path, last_symlink::keep);
+  auto place = state_->locate_existing(path);
   if (!place)
     return pass_failure(place);
-  if (!place->node)
-    return fail(errc::not_found, fmt::format("{}: remove failed: it does not exist", path));
   if (place->node->kind == memory_node_kind::directory)
     return fail(errc::storage_error, fmt::format("{}: remove failed: it is a directory", path));
   place->directory->entries.erase(place->name);
   place->node->is_linked = false;
   place->node->charge();
+  return {};
+}
+
+result<void> memory_disk::remove_directory(const std::string& path) {
+  std::lock_guard guard(state_->mutex);
+  if (auto outcome = state_->begin(disk_operation::remove_directory, path); !outcome)
+    return outcome;
+  auto place = state_->locate_existing(path);
+  if (!place)
+    return pass_failure(place);
+  if (place->node->kind != memory_node_kind::directory || !place->node->entries.visible().empty())
+    return fail(errc::conflict, fmt::format("{}: remove_directory failed: it is no empty directory", path));
+  place->directory->entries.erase(place->name);
   return {};
 }
 

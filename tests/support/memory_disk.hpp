@@ -27,11 +27,12 @@ enum class disk_operation : std::uint8_t {
   sync_directory,
   list_directory,
   remove,
+  remove_directory,
   make_symlink,
   read_symlink,
   space_at,
 };
-inline constexpr std::size_t disk_operation_count = 15;
+inline constexpr std::size_t disk_operation_count = 16;
 
 /// The operation's name, e.g. "sync_directory".
 std::string_view to_string(disk_operation operation);
@@ -73,6 +74,7 @@ public:
   result<void> sync_directory(const std::string& path) override;
   result<std::vector<directory_entry>> list_directory(const std::string& path) override;
   result<void> remove(const std::string& path) override;
+  result<void> remove_directory(const std::string& path) override;
   result<void> make_symlink(const std::string& target, const std::string& path) override;
   result<std::string> read_symlink(const std::string& path) override;
   result<volume_space> space_at(const std::string& path) override;

@@ -46,6 +46,7 @@ std::string_view to_string(disk_operation operation) {
     case disk_operation::sync_directory: return "sync_directory";
     case disk_operation::list_directory: return "list_directory";
     case disk_operation::remove: return "remove";
+    case disk_operation::remove_directory: return "remove_directory";
     case disk_operation::make_symlink: return "make_symlink";
     case disk_operation::read_symlink: return "read_symlink";
     case disk_operation::space_at: return "space_at";
@@ -116,6 +117,13 @@ result<location> memory_disk_state::locate(const std::string& path, last_symlink
   // The path ends in the root, in "..", or in a symlink to either.
   auto node = way.back();
   return location{way.size() > 1 ? way[way.size() - 2] : node, "", node};
+}
+
+result<location> memory_disk_state::locate_existing(const std::string& path) const {
+  auto place = locate(path, last_symlink::keep);
+  if (place && !place->node)
+    return fail(errc::not_found, fmt::format("{}: it does not exist", path));
+  return place;
 }
 
 result<memory_node_ptr> memory_disk_state::find(const std::string& path) const {

@@ -48,6 +48,8 @@ struct memory_disk_state {
 
   /// @error not_found: a directory on the way is missing; storage_error: a loop of symlinks
   result<location> locate(const std::string& path, last_symlink last) const;
+  /// The place of what is there itself: the last symlink is not followed. @error not_found, storage_error
+  result<location> locate_existing(const std::string& path) const;
   /// An existing node, symlinks followed. @error not_found, storage_error
   result<memory_node_ptr> find(const std::string& path) const;
   /// @error not_found: also when it is no directory; storage_error

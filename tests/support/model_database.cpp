@@ -95,8 +95,12 @@ fold_outcome model_database::apply(const cancel_record& record, const placement&
     if (key_of_row(row) == record.key && (record.id == segment_id{} || record.id == id)
         && (row.status == segment_status::active || row.status == segment_status::final))
       row.status = segment_status::cancelled;
-  if (!load(record.key))
+  auto existing = load(record.key);
+  const auto is_client = record.id == segment_id{};
+  if (!existing || (is_client && existing->status == segment_status::tombstone))
     fences_.insert(record.key);
+  else if (record.id != segment_id{} && existing->status != segment_status::cancelled)
+    return {kind::lost, {}, std::move(existing)};
   return {};
 }
 
@@ -125,7 +129,9 @@ fold_outcome model_database::apply(const conjoined_record& record, const placeme
 fold_outcome model_database::apply(const purge_record& record, const placement&) {
   if (record.key.handoff != node_id{})
     std::erase_if(segments_, [&](const auto& entry) {
-      return key_of_row(entry.second) == record.key && entry.second.status != segment_status::active;
+      return key_of_row(entry.second) == record.key
+             && (entry.second.status == segment_status::final
+                 || entry.second.status == segment_status::tombstone);
     });
   return {};
 }

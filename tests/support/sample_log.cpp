@@ -256,6 +256,7 @@ scan_findings scan_all(std::unique_ptr<disk_file> file, std::optional<std::uint6
     findings.failed = std::move(scanner.error());
     return findings;
   }
+  findings.header_is_whole = file_header_is_whole(scanner->header_block());
   for (;;) {
     auto step = scanner->next();
     if (!step) {

@@ -56,9 +56,12 @@ struct scan_findings {
   std::vector<scanned_record> records;
   std::vector<unparsed_bytes> unparsed;
   std::vector<std::uint64_t> broken_sequences; ///< record offsets of sequences whose data are not intact
-  std::optional<failure> failed;               ///< ended the scan
+  bool header_is_whole = false;
+  std::optional<failure> failed; ///< ended the scan
 
-  [[nodiscard]] bool is_clean() const { return unparsed.empty() && broken_sequences.empty() && !failed; }
+  [[nodiscard]] bool is_clean() const {
+    return header_is_whole && unparsed.empty() && broken_sequences.empty() && !failed;
+  }
 };
 scan_findings scan_all(std::unique_ptr<disk_file> file, std::optional<std::uint64_t> end = {});
 

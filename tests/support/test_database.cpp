@@ -11,10 +11,6 @@
 #include <pqxx/pqxx>
 #include <sys/stat.h>
 
-/// libpqxx 6.4 loses a result of some hundred bytes with each connection that breaks.
-extern "C" const char* __lsan_default_suppressions();
-extern "C" const char* __lsan_default_suppressions() { return "leak:libpqxx\n"; }
-
 namespace cairn {
 
 namespace {

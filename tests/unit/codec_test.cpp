@@ -107,23 +107,45 @@ TEST(FileHeaderTest, OtherFileIsNamedAsSuch) {
   EXPECT_NE(decoded.error().message.find("not a value file"), std::string::npos);
 }
 
-TEST(FileHeaderTest, NewerFormatIsVersionMismatchAndNotDamage) {
+/// Changes one field in both copies of a header, as a program that wrote it so would have.
+template <class T>
+byte_vector header_with(std::size_t offset, T value) {
   auto block = encode_file_header(sample_file_header());
-  overwrite(block, 8, std::uint16_t{2});
-  EXPECT_EQ(code_of(decode_file_header(block)), errc::damaged) << "the checksum does not fit";
-  overwrite(block, 4092, crc32c(std::span(block).first(4092)));
+  overwrite(block, offset, value);
+  overwrite(block, 2044, crc32c(std::span(block).first(2044)));
+  std::copy_n(block.begin(), 2048, block.begin() + 2048);
+  return block;
+}
+
+TEST(FileHeaderTest, NewerFormatIsVersionMismatchAndNotDamage) {
+  auto block = header_with(8, std::uint16_t{2});
   EXPECT_EQ(code_of(decode_file_header(block)), errc::version_mismatch);
+  block[100] ^= std::byte{1};
+  EXPECT_EQ(code_of(decode_file_header(block)), errc::version_mismatch) << "by the second copy";
+  block[2148] ^= std::byte{1};
+  EXPECT_EQ(code_of(decode_file_header(block)), errc::damaged) << "the checksums do not fit";
 }
 
 TEST(FileHeaderTest, UnknownKindAndOverlongNameAreDamaged) {
   for (const auto& [offset, value] : {std::pair{10, std::uint8_t{0}},
                                       {10, std::uint8_t{3}},
                                       {56, std::uint8_t{64}},
-                                      {120, std::uint8_t{255}}}) {
-    auto block = encode_file_header(sample_file_header());
-    overwrite(block, static_cast<std::size_t>(offset), value);
-    overwrite(block, 4092, crc32c(std::span(block).first(4092)));
-    EXPECT_EQ(code_of(decode_file_header(block)), errc::damaged) << offset << ' ' << int{value};
+                                      {120, std::uint8_t{255}}})
+    EXPECT_EQ(code_of(decode_file_header(header_with(static_cast<std::size_t>(offset), value))),
+              errc::damaged)
+      << offset << ' ' << int{value};
+}
+
+TEST(FileHeaderTest, EitherCopyWillDo) {
+  const auto sound = encode_file_header(sample_file_header());
+  EXPECT_TRUE(file_header_is_whole(sound));
+  for (std::size_t bit = 0; bit < 8 * file_header_bytes; ++bit) {
+    auto block = sound;
+    block[bit / 8] ^= std::byte{1} << (bit % 8);
+    ASSERT_FALSE(file_header_is_whole(block)) << bit;
+    const auto decoded = decode_file_header(block);
+    ASSERT_TRUE(decoded) << bit;
+    ASSERT_EQ(*decoded, sample_file_header()) << bit;
   }
 }
 

@@ -257,6 +257,17 @@ TYPED_TEST(DiskTest, RemoveLeavesDirectoriesAlone) {
   EXPECT_EQ(this->subject().remove(this->path("directory")).error().code, errc::storage_error);
 }
 
+TYPED_TEST(DiskTest, RemoveDirectoryTakesEmptyOnesOnly) {
+  ASSERT_TRUE(this->subject().make_directory(this->path("directory")));
+  this->made("directory/file");
+  EXPECT_EQ(this->subject().remove_directory(this->path("directory")).error().code, errc::conflict);
+  EXPECT_EQ(this->subject().remove_directory(this->path("directory/file")).error().code, errc::conflict);
+  ASSERT_TRUE(this->subject().remove(this->path("directory/file")));
+  EXPECT_TRUE(this->subject().remove_directory(this->path("directory")));
+  EXPECT_EQ(this->subject().remove_directory(this->path("directory")).error().code, errc::not_found);
+  EXPECT_EQ(this->subject().make_directory(this->path("directory")), true);
+}
+
 TYPED_TEST(DiskTest, SymlinkLeadsToItsTarget) {
   ASSERT_TRUE(this->subject().make_directory(this->path("target")));
   ASSERT_TRUE(this->subject().make_symlink(this->path("target"), this->path("link")));

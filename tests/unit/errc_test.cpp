@@ -39,6 +39,7 @@ constexpr expected_code all_codes[] = {
   {errc::timed_out, "timed_out", false},
   {errc::conflict, "conflict", true},
   {errc::internal_error, "internal_error", false},
+  {errc::not_allowed, "not_allowed", true},
 };
 
 result<int> failing() { return fail(errc::busy, "wait"); }

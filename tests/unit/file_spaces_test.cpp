@@ -140,6 +140,20 @@ TEST_F(FileSpacesTest, PreparePassesOnEachFailure) {
   }
 }
 
+TEST_F(FileSpacesTest, PrepareTrustsNoNameWhoseSyncFailed) {
+  for (std::uint64_t nth = 1; nth <= 3; ++nth) {
+    memory_disk disk;
+    for (const auto& directory : {root, std::string{"/mnt/1"}})
+      disk.set_up_directory(directory);
+    disk.inject({.operation = disk_operation::sync_directory, .nth = nth});
+    EXPECT_EQ(file_spaces::prepare(disk, root, space(1, "/mnt/1/cairn")).error().code, errc::storage_error);
+    disk.kill_process();
+    ASSERT_TRUE(file_spaces::prepare(disk, root, space(1, "/mnt/1/cairn")));
+    disk.crash_losing_unsynced();
+    EXPECT_TRUE(file_spaces(disk, root, {space(1, "/mnt/1/cairn")}, {}).check()) << "sync " << nth;
+  }
+}
+
 // -- every start
 
 TEST_F(FileSpacesTest, CheckNamesAMissingLink) {
@@ -331,6 +345,19 @@ TEST_F(FileSpacesTest, BucketWhoseSyncFailedIsNotUsedAgain) {
     ASSERT_TRUE(spaces.create_value_file(space_id{1}, value_file_id{id + 10}, io_mode::buffered));
     disk_.crash_losing_unsynced();
     EXPECT_EQ(spaces.scan()->files.size(), nth) << "one by each round";
+  }
+}
+
+TEST_F(FileSpacesTest, NextProcessMakesABucketAnewWhoseSyncFailed) {
+  for (std::int32_t nth = 1; nth <= 2; ++nth) {
+    auto spaces = prepared({space(1, "/mnt/1/cairn")});
+    disk_.inject({.operation = disk_operation::sync_directory, .nth = static_cast<std::uint64_t>(nth)});
+    EXPECT_FALSE(spaces.create_value_file(space_id{1}, value_file_id{nth}, io_mode::buffered));
+    disk_.kill_process();
+    file_spaces next(disk_, root, spaces.all(), {});
+    ASSERT_TRUE(next.create_value_file(space_id{1}, value_file_id{nth + 1000}, io_mode::buffered));
+    disk_.crash_losing_unsynced();
+    EXPECT_EQ(next.scan()->files.size(), static_cast<std::size_t>(nth));
   }
 }
 

@@ -409,6 +409,7 @@ TEST_F(MemoryDiskTest, EveryKindOfOperationFailsByName) {
       case disk_operation::sync_directory: return code_of(disk_.sync_directory("/"));
       case disk_operation::list_directory: return code_of(disk_.list_directory("/"));
       case disk_operation::remove: return code_of(disk_.remove("/new"));
+      case disk_operation::remove_directory: return code_of(disk_.remove_directory("/directory"));
       case disk_operation::make_symlink: return code_of(disk_.make_symlink("x", "/new link"));
       case disk_operation::read_symlink: return code_of(disk_.read_symlink("/link"));
       case disk_operation::space_at: return code_of(disk_.space_at("/"));

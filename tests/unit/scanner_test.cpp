@@ -278,9 +278,9 @@ TEST_F(DamagedLogTest, TruncationBelowTheFenceIsNoticed) {
 
 // -- damage
 
-TEST_F(DamagedLogTest, EachFlippedBitOfTheFileHeaderIsNoticed) {
-  flip_each_bit(0, file_header_bytes, [](const scan_findings& findings) {
-    return findings.failed && findings.failed->code == errc::damaged;
+TEST_F(DamagedLogTest, EachFlippedBitOfTheFileHeaderIsNoticedAndLosesNothing) {
+  flip_each_bit(0, file_header_bytes, [&](const scan_findings& findings) {
+    return !findings.header_is_whole && lost_none(findings);
   });
 }
 

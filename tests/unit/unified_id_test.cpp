@@ -126,6 +126,23 @@ TEST_F(UnifiedIdTest, ShardsNeverShareAnId) {
   }
 }
 
+TEST_F(UnifiedIdTest, GrowsOverAChangeToASmallerShard) {
+  auto ids = generator(7);
+  ids.next();
+  const auto before = ids.next();
+  ids.use(shard_number{3});
+  const auto after = ids.next();
+  EXPECT_GT(after, before);
+  EXPECT_EQ(decompose(after).shard, shard_number{3});
+}
+
+TEST_F(UnifiedIdTest, KeepsTheMillisecondWhenTheShardStays) {
+  auto ids = generator(7);
+  ids.next();
+  ids.use(shard_number{7});
+  EXPECT_EQ(decompose(ids.next()), (unified_id_parts{5000, shard_number{7}, 1}));
+}
+
 TEST_F(UnifiedIdTest, GrowsUnderAnyClockAndAnySeenIds) {
   std::mt19937_64 random(test_seed());
   auto ids = generator(3000);

@@ -182,6 +182,21 @@ TEST(WriteMachineCancelTest, GatewayStartWithNothingToCancelIsAnsweredAtOnce) {
   EXPECT_EQ(rig.code(rig.send(gateway_start_request{node_id{2}, timestamp_us{1}})), errc::success);
 }
 
+TEST(WriteMachineCancelTest, GatewayStartDuringARepeatLeavesTheStoredSegmentFinal) {
+  write_rig rig;
+  rig.send(entire(1));
+  rig.settle();
+  EXPECT_EQ(rig.code(rig.send(start(1))), std::nullopt);
+  rig.append();
+  const auto ticket = rig.send(gateway_start_request{node_id{2}, timestamp_us{1'000'000}});
+  rig.settle();
+  EXPECT_EQ(rig.code(ticket), errc::success);
+  EXPECT_EQ(rig.status(1), segment_status::final);
+  const auto again = rig.send(entire(1));
+  rig.settle();
+  EXPECT_EQ(rig.code(again), errc::success) << "it is stored: cancelled would be a lie";
+}
+
 TEST(WriteMachineCancelTest, IdleSegmentIsCancelled) {
   write_rig rig;
   rig.send(start(1));
@@ -229,6 +244,24 @@ TEST(WriteMachineCancelTest, IdleRetryOfAFinalSegmentLeavesItFinal) {
   rig.pass(61s);
   rig.settle();
   EXPECT_EQ(rig.status(1), segment_status::final);
+  const auto again = rig.send(entire(1));
+  rig.settle();
+  EXPECT_EQ(rig.code(again), errc::success) << "`cancelled` would mean that it can never be seen";
+}
+
+TEST(WriteMachineCancelTest, GatewayStartOverARetryOfAFinalSegmentLeavesItFinal) {
+  write_rig rig;
+  rig.send(entire(1));
+  rig.settle();
+  rig.send(start(1));
+  const auto begun = rig.send(gateway_start_request{node_id{2}, timestamp_us{1'000'000}});
+  rig.settle();
+  EXPECT_EQ(rig.code(begun), errc::success);
+  EXPECT_EQ(rig.answer(begun)->count, 1);
+  EXPECT_EQ(rig.status(1), segment_status::final);
+  const auto again = rig.send(entire(1));
+  rig.settle();
+  EXPECT_EQ(rig.code(again), errc::success);
 }
 
 TEST(WriteMachineCancelTest, StopRefusesNewRequestsAndCancelsActiveSegments) {

@@ -1,0 +1,433 @@
+#include "net/transport/connection.hpp"
+
+#include "net/transport/connection_table.hpp"
+
+#include <algorithm>
+#include <new>
+
+#include <caf/io/basp/header.hpp>
+#include <caf/io/network/native_socket.hpp>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
+namespace cairn {
+
+namespace {
+
+using caf::io::network::operation;
+
+/// A payload of which this much has come, and this much not, is read into its place, without a stop in the
+/// scratch buffer.
+constexpr std::size_t direct_read_bytes = 16 * 1024;
+/// How far a payload's buffer runs ahead of what has come, at most: not further than what has come.
+constexpr std::size_t read_ahead_bytes = 256 * 1024;
+/// One connection's turn in the event loop.
+constexpr std::size_t turn_bytes = 1024 * 1024;
+/// Buffers up to this size stay with an idle connection.
+constexpr std::size_t kept_bytes = 16 * 1024;
+/// For how long a buffer that grew is kept unused.
+constexpr std::chrono::seconds buffer_rest{2};
+/// For how long what is unsent may still go when the connection was ended in order.
+constexpr std::chrono::seconds closing_limit{5};
+
+/// A peer whose machine is gone answers nothing: let the kernel find out.
+void keep_alive(int fd) {
+  const auto set = [&](int level, int option, int value) {
+    ::setsockopt(fd, level, option, &value, sizeof value);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+void give_back(std::vector<char>& buffer) {
+  if (buffer.empty() && buffer.capacity() > kept_bytes)
+    std::vector<char>().swap(buffer);
+}
+
+} // namespace
+
+connection::connection(caf::io::network::default_multiplexer& loop, connected_socket socket, frame_role role,
+                       std::shared_ptr<connection_table> table)
+    : caf::io::scribe(caf::io::network::conn_hdl_from_socket(socket.fd.get())),
+      event_handler(loop, socket.fd.get()), id_(table->next_id()), role_(role),
+      peer_name_(std::move(socket.peer_name)), table_(std::move(table)),
+      account_(std::make_shared<connection_account>(table_->totals())),
+      stream_(socket.fd.get(), std::move(socket.session)),
+      guard_(role, table_->limits().max_frame_bytes, table_->self()) {
+  keep_alive(socket.fd.release()); // the event handler's from now on
+  table_->made();
+}
+
+connection::~connection() {
+  if (is_started_)
+    table_->remove(*this);
+  account_->set_unsent(0);
+  table_->ended();
+}
+
+// --- life ---
+
+void connection::configure_read(caf::io::receive_policy::config) {
+  if (is_started_)
+    return;
+  is_started_ = true;
+  table_->add(*this);
+  add_to_loop();
+}
+
+void connection::add_to_loop() {
+  if (reading_self_ || is_closing_)
+    return;
+  reading_self_.reset(this);
+  event_handler::activate();
+}
+
+void connection::remove_from_loop() {
+  const self_pointer guard(this);
+  is_paused_ = false;
+  // Also takes back an activation that the loop has not seen yet: it would meet a closed descriptor.
+  event_handler::passivate();
+  if ((eventbf() & caf::io::network::input_mask) == 0)
+    reading_self_.reset(); // else removed_from_loop lets go of it
+}
+
+void connection::removed_from_loop(operation op) {
+  if (op == operation::read) {
+    if (!is_paused_)
+      reading_self_.reset();
+  } else {
+    write_is_registered_ = false;
+    writing_self_.reset();
+  }
+}
+
+void connection::graceful_shutdown() {
+  const self_pointer guard(this);
+  is_closing_ = true;
+  closing_since_ = std::chrono::steady_clock::now();
+  if (sending_.empty() && unsent_.empty())
+    stream_.finish();
+  detach(&backend(), false);
+}
+
+void connection::close_now(std::string_view reason) {
+  const self_pointer guard(this);
+  spdlog::debug("connection_closed id={} peer=\"{}\" reason=\"{}\"", id_, peer_name_, reason);
+  broke();
+}
+
+/// Nothing more comes or goes: CAF is told, and the loop lets go.
+void connection::broke() {
+  const self_pointer guard(this);
+  ::shutdown(event_handler::fd(), SHUT_RDWR);
+  unsent_.clear();
+  sending_.clear();
+  sent_ = 0;
+  count_unsent();
+  is_closing_ = true;
+  if (write_is_registered_) {
+    backend().del(operation::write, event_handler::fd(), this);
+    if ((eventbf() & caf::io::network::output_mask) == 0)
+      removed_from_loop(operation::write); // the loop had not seen it yet, and will not tell
+  }
+  io_failure(&backend(), operation::read);
+}
+
+void connection::handle_event(operation op) {
+  const self_pointer guard(this); // what it does may end it
+  switch (op) {
+    case operation::read: read_all(); break;
+    case operation::write: write_all(); break;
+    case operation::propagate_error: broke(); break;
+  }
+}
+
+// --- reading ---
+
+void connection::read_all() {
+  std::size_t taken = 0;
+  while (reading_self_ && !is_paused_ && !detached()) {
+    const auto got = read_once();
+    if (got.state == stream_state::ended) {
+      broke();
+      return;
+    }
+    if (got.state == stream_state::blocked)
+      return;
+    taken += got.bytes;
+    if (taken < turn_bytes)
+      continue;
+    // Others have their turn. The loop comes back for what lies in the socket, not for what TLS holds.
+    if (stream_.pending_bytes() != 0)
+      backend().post([self = self_pointer(this)] { self->read_all(); });
+    return;
+  }
+}
+
+/// One read: a large payload straight into its place, everything else through the scratch buffer.
+stream_outcome connection::read_once() {
+  const auto missing = header_filled_ == header_bytes_.size() ? header_.payload_bytes - payload_filled_ : 0;
+  if (missing < direct_read_bytes || payload_filled_ < direct_read_bytes) {
+    auto& scratch = table_->scratch();
+    const auto got = stream_.read_some(scratch.data(), scratch.size());
+    if (got.state == stream_state::moved)
+      take({scratch.data(), got.bytes});
+    return got;
+  }
+  if (payload_.size() == payload_filled_) // within what begin_payload has reserved
+    payload_.resize(payload_filled_ + std::min({missing, payload_filled_, read_ahead_bytes}));
+  const auto got = stream_.read_some(payload_.data() + payload_filled_, payload_.size() - payload_filled_);
+  if (got.state == stream_state::moved) {
+    payload_filled_ += got.bytes;
+    if (payload_filled_ == header_.payload_bytes)
+      finish_frame();
+  }
+  return got;
+}
+
+/// Cuts bytes into frames. @returns false when the connection has ended by it
+bool connection::take(std::span<const char> bytes) {
+  while (!bytes.empty()) {
+    if (header_filled_ < header_bytes_.size()) {
+      if (!take_header(bytes))
+        return false;
+      continue;
+    }
+    const auto count = std::min<std::size_t>(bytes.size(), header_.payload_bytes - payload_filled_);
+    payload_.resize(payload_filled_);
+    payload_.insert(payload_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
+    payload_filled_ += count;
+    bytes = bytes.subspan(count);
+    if (payload_filled_ == header_.payload_bytes && !finish_frame())
+      return false;
+  }
+  return true;
+}
+
+bool connection::take_header(std::span<const char>& bytes) {
+  if (header_filled_ == 0)
+    frame_begun_ = std::chrono::steady_clock::now();
+  const auto count = std::min(bytes.size(), header_bytes_.size() - header_filled_);
+  std::copy_n(bytes.begin(), count, header_bytes_.begin() + static_cast<std::ptrdiff_t>(header_filled_));
+  header_filled_ += count;
+  bytes = bytes.subspan(count);
+  if (header_filled_ < header_bytes_.size())
+    return true;
+  if (guard_.judge_header(header_bytes_, header_) != frame_verdict::pass)
+    return drop_or_close(frame_verdict::close);
+  return header_.payload_bytes == 0 ? finish_frame() : begin_payload();
+}
+
+/// Reserves addresses for the payload; memory comes with the bytes. One that is more than modest is charged
+/// before it comes, so that any number of unfinished ones stays within the total.
+bool connection::begin_payload() {
+  payload_.clear();
+  payload_filled_ = 0;
+  lacks_room_ = role_ == frame_role::server && header_.payload_bytes > table_->limits().modest_bytes;
+  if (!may_read())
+    pause();
+  else if (lacks_room_)
+    claim_room();
+  try {
+    payload_.reserve(header_.payload_bytes);
+  } catch (const std::bad_alloc&) {
+    close_now("no memory for a frame");
+    return false;
+  }
+  return true;
+}
+
+void connection::claim_room() {
+  lacks_room_ = false;
+  charge_ =
+    std::make_shared<const received_frame>(account_, frame_guard::header_bytes + header_.payload_bytes);
+}
+
+bool connection::finish_frame() {
+  last_read_ = std::chrono::steady_clock::now();
+  payload_.resize(payload_filled_);
+  const auto verdict =
+    header_.payload_bytes == 0 ? frame_verdict::pass : guard_.judge_payload(header_, payload_);
+  if (verdict != frame_verdict::pass && !drop_or_close(verdict))
+    return false;
+  if (verdict == frame_verdict::pass && !deliver_frame())
+    return false;
+  begin_frame();
+  if (!may_read())
+    pause();
+  return true;
+}
+
+bool connection::drop_or_close(frame_verdict verdict) {
+  if (verdict == frame_verdict::drop) {
+    spdlog::debug("frame_dropped id={} peer=\"{}\" reason=\"{}\"", id_, peer_name_, guard_.reason());
+    return true;
+  }
+  close_now(guard_.reason());
+  return false;
+}
+
+/// CAF reads a frame in two steps, and decodes its message in the second.
+bool connection::deliver_frame() {
+  if (!charge_)
+    claim_room();
+  frame_being_decoded() = std::move(charge_);
+  header_buffer_.assign(header_bytes_.begin(), header_bytes_.end());
+  being_read_ = &header_buffer_;
+  auto goes_on = consume(&backend(), header_buffer_.data(), header_buffer_.size());
+  if (goes_on && !detached() && header_.payload_bytes != 0) {
+    being_read_ = &payload_;
+    goes_on = consume(&backend(), payload_.data(), payload_.size());
+  }
+  frame_being_decoded().reset();
+  return goes_on && !detached();
+}
+
+void connection::begin_frame() {
+  header_filled_ = 0;
+  payload_filled_ = 0;
+  payload_.clear();
+  header_ = {};
+  lacks_room_ = false;
+  charge_.reset();
+}
+
+// --- flow ---
+
+/// A client takes whatever its node sends: it has asked for it.
+bool connection::may_read() const {
+  if (role_ == frame_role::client)
+    return true;
+  const auto& limits = table_->limits();
+  const auto held = account_->held_bytes();
+  return held <= limits.max_held_bytes
+         && ((held <= limits.modest_bytes && !lacks_room_)
+             || table_->totals()->held_bytes() <= limits.max_total_held_bytes)
+         && account_->unsent_bytes() <= limits.max_unsent_bytes;
+}
+
+void connection::pause() {
+  if (is_paused_ || detached())
+    return;
+  is_paused_ = true;
+  event_handler::passivate();
+  table_->watch_releases();
+  backend().post([self = self_pointer(this)] { self->reconsider(); }); // what was released in between
+}
+
+void connection::reconsider() {
+  if (is_paused_ && may_read())
+    resume();
+}
+
+void connection::resume() {
+  const self_pointer guard(this);
+  is_paused_ = false;
+  frame_begun_ = last_read_ = std::chrono::steady_clock::now();
+  if (lacks_room_)
+    claim_room();
+  event_handler::activate();
+  read_all(); // TLS may hold what the socket does not tell of
+}
+
+// --- writing ---
+
+void connection::flush() {
+  if (!unsent_.empty())
+    write_soon();
+  count_unsent();
+}
+
+/// At the end of this turn of the loop, so that all answers of the turn go in one call.
+void connection::write_soon() {
+  if (write_is_posted_ || write_is_registered_)
+    return;
+  write_is_posted_ = true;
+  backend().post([self = self_pointer(this)] {
+    self->write_is_posted_ = false;
+    self->write_all();
+  });
+}
+
+void connection::write_all() {
+  for (;;) {
+    if (sent_ == sending_.size()) {
+      sending_.clear();
+      sent_ = 0;
+      sending_.swap(unsent_);
+    }
+    if (sending_.empty())
+      break;
+    const auto put = stream_.write_some(sending_.data() + sent_, sending_.size() - sent_);
+    if (put.state == stream_state::ended) {
+      broke();
+      return;
+    }
+    if (put.state == stream_state::blocked) {
+      if (!write_is_registered_) {
+        write_is_registered_ = true;
+        writing_self_.reset(this);
+        backend().add(operation::write, event_handler::fd(), this);
+      }
+      count_unsent();
+      return;
+    }
+    sent_ += put.bytes;
+    last_written_ = std::chrono::steady_clock::now();
+  }
+  count_unsent();
+  if (write_is_registered_)
+    backend().del(operation::write, event_handler::fd(), this);
+  if (is_closing_)
+    stream_.finish();
+  reconsider();
+}
+
+void connection::count_unsent() { account_->set_unsent(unsent_.size() + sending_.size() - sent_); }
+
+// --- limits ---
+
+void connection::sweep(steady_time now) {
+  const auto& limits = table_->limits();
+  const auto has_unsent = account_->unsent_bytes() != 0;
+  if (is_closing_) {
+    if (has_unsent && now - closing_since_ > closing_limit)
+      close_now("its last answers are not taken");
+    return;
+  }
+  if (!has_unsent)
+    last_written_ = now;
+  if (role_ == frame_role::server && !is_paused_) {
+    const auto is_mid_frame = header_filled_ != 0;
+    if (!is_greeted() && now - opened_ > limits.handshake_limit)
+      return close_now("no handshake in time");
+    if (is_mid_frame && now - frame_begun_ > limits.frame_limit)
+      return close_now("a frame does not end");
+    if (!is_mid_frame && !has_unsent && account_->held_bytes() == 0 && now - last_read_ > limits.idle_limit)
+      return close_now("idle for too long");
+  }
+  if (has_unsent && now - last_written_ > limits.stall_limit)
+    return close_now("it does not take what is sent");
+  if (header_filled_ == 0 && now - last_read_ > buffer_rest)
+    give_back(payload_);
+  if (!has_unsent) {
+    give_back(unsent_);
+    give_back(sending_);
+  }
+}
+
+std::string connection::addr() const {
+  auto address = caf::io::network::remote_addr_of_fd(event_handler::fd());
+  return address ? std::move(*address) : std::string{};
+}
+
+std::uint16_t connection::port() const {
+  const auto port = caf::io::network::remote_port_of_fd(event_handler::fd());
+  return port ? *port : std::uint16_t{0};
+}
+
+} // namespace cairn

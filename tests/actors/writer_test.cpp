@@ -1,0 +1,233 @@
+#include "actors/writer.hpp"
+#include "tests/actors/actor_fixture.hpp"
+#include "tests/support/write_rig.hpp"
+
+#include <caf/send.hpp>
+
+namespace cairn {
+namespace {
+
+using namespace std::chrono_literals;
+
+class WriterTest : public actor_fixture {
+protected:
+  WriterTest() {
+    writer_options options;
+    options.vitals = vitals;
+    options.machine.database_patience = 10s;
+    writer = spawn(cairn::writer, std::move(options), write_machine_start{});
+    auto neighbours = std::make_shared<writer_neighbours>();
+    neighbours->value_file = spawn(value_file_stub, &inboxes);
+    neighbours->node_db = spawn(node_db_stub, &inboxes);
+    neighbours->sync_timer = spawn(sync_timer_stub, &inboxes);
+    neighbours->digesters.push_back(spawn(digester_stub, &inboxes));
+    caf::anon_send(writer, connect_writer{neighbours});
+    run();
+  }
+
+  /// A client's reply actor submits.
+  void submit_by(const reply_actor& from, std::uint64_t client_number, write_operation operation) {
+    auto request = std::make_shared<write_request>();
+    request->ticket = {client_number, ++last_request_};
+    request->operation = std::move(operation);
+    caf::send_as(caf::actor_cast<caf::actor>(from), writer, submit{std::move(request)});
+    run();
+  }
+  void submit_one(write_operation operation) { submit_by(reply, 1, std::move(operation)); }
+
+  template <class Message>
+  void tell(Message message) {
+    caf::anon_send(writer, std::move(message));
+    run();
+  }
+  void tick() { tell(sync_tick{false}); }
+  /// The value file wrote the last job.
+  void written() {
+    auto outcome = std::make_shared<append_outcome>();
+    for (std::size_t i = 0; i < inboxes.appends.back()->records.size(); ++i)
+      outcome->placements.push_back({log_sequence_number{next_lsn_++}, value_file_id{1}, 4'096, 128, 10, 0});
+    tell(records_appended{std::move(outcome)});
+  }
+  void synced() { tell(log_synced{log_sequence_number{next_lsn_ - 1}}); }
+  void committed() {
+    auto outcome = std::make_shared<fold_result>();
+    outcome->records.resize(inboxes.folds.back()->records.size());
+    outcome->look_ups.resize(inboxes.folds.back()->look_ups.size());
+    tell(round_committed{std::move(outcome)});
+  }
+  void whole_round() {
+    tick();
+    written();
+    synced();
+    committed();
+  }
+  std::vector<errc> codes(const reply_inbox& of) {
+    std::vector<errc> out;
+    for (const auto& answer : of.answers)
+      out.push_back(answer.code);
+    return out;
+  }
+  std::vector<errc> codes() { return codes(answers); }
+
+  std::shared_ptr<node_vitals> vitals = std::make_shared<node_vitals>();
+  neighbour_inboxes inboxes;
+  reply_inbox answers;
+  reply_actor reply = spawn(reply_stub, &answers);
+  writer_actor writer;
+
+private:
+  std::uint64_t last_request_ = 0;
+  std::uint64_t next_lsn_ = 1;
+};
+
+TEST_F(WriterTest, RepliesOnlyAfterCommit) {
+  submit_one(entire(1));
+  EXPECT_EQ(inboxes.rounds_due, 1);
+  EXPECT_TRUE(inboxes.appends.empty()) << "the tick decides what is in the round";
+  tick();
+  ASSERT_EQ(inboxes.appends.size(), 1U);
+  EXPECT_TRUE(inboxes.appends[0]->then_sync);
+  written();
+  ASSERT_EQ(inboxes.folds.size(), 1U) << "rows go while the sync is under way";
+  EXPECT_EQ(inboxes.commits, 0);
+  synced();
+  EXPECT_EQ(inboxes.commits, 1);
+  EXPECT_TRUE(answers.answers.empty());
+  EXPECT_EQ(vitals->acknowledged_lsn, 0U);
+  committed();
+  ASSERT_EQ(codes(), std::vector{errc::success});
+  EXPECT_EQ(answers.answers[0].proof.lsn, log_sequence_number{2});
+  EXPECT_EQ(vitals->acknowledged_lsn, 2U);
+  EXPECT_EQ(vitals->archives, 1U);
+}
+
+TEST_F(WriterTest, AnswersAStartWhenItIsWritten) {
+  submit_one(start(1));
+  ASSERT_EQ(inboxes.appends.size(), 1U);
+  EXPECT_FALSE(inboxes.appends[0]->then_sync);
+  EXPECT_EQ(inboxes.rounds_due, 0);
+  EXPECT_TRUE(answers.answers.empty());
+  written();
+  EXPECT_EQ(codes(), std::vector{errc::success});
+  EXPECT_EQ(vitals->active_segments, 1);
+}
+
+TEST_F(WriterTest, TellsTheTimerOncePerRound) {
+  submit_one(entire(1));
+  submit_one(entire(2));
+  EXPECT_EQ(inboxes.rounds_due, 1);
+  tick();
+  EXPECT_EQ(inboxes.appends.back()->records.size(), 4U);
+  submit_one(entire(3));
+  EXPECT_EQ(inboxes.rounds_due, 1) << "one is under way";
+  written();
+  synced();
+  committed();
+  EXPECT_EQ(inboxes.rounds_due, 2) << "the next follows at once";
+}
+
+TEST_F(WriterTest, DigestsElsewhereWhatIsNotDigestedYet) {
+  submit_one(unchecked(entire(1)));
+  submit_one(unchecked(entire(2)));
+  ASSERT_EQ(inboxes.digests.size(), 2U);
+  EXPECT_EQ(inboxes.rounds_due, 0);
+  tell(digest_verdict{inboxes.digests[0].number,
+                      std::make_shared<result<std::uint32_t>>(cairn::fail(errc::md5_mismatch, "damaged"))});
+  EXPECT_EQ(codes(), std::vector{errc::md5_mismatch});
+  tell(digest_verdict{inboxes.digests[1].number, std::make_shared<result<std::uint32_t>>(17U)});
+  whole_round();
+  EXPECT_EQ(codes(), (std::vector{errc::md5_mismatch, errc::success}));
+}
+
+TEST_F(WriterTest, LookUpNeedsNoSync) {
+  submit_one(next(1, 1));
+  tick();
+  EXPECT_TRUE(inboxes.appends.empty());
+  ASSERT_EQ(inboxes.folds.size(), 1U);
+  EXPECT_EQ(inboxes.commits, 1);
+  committed();
+  EXPECT_EQ(codes(), std::vector{errc::unknown_segment});
+}
+
+TEST_F(WriterTest, LogThatFailsFailsItsRoundAndTheDatabaseDropsIt) {
+  submit_one(entire(1));
+  tick();
+  written();
+  const auto why = std::make_shared<failure>(failure{errc::storage_error, "the disk failed"});
+  tell(log_failed{log_sequence_number{}, std::make_shared<append_outcome>(), why});
+  EXPECT_EQ(codes(), std::vector{errc::storage_error});
+  EXPECT_EQ(inboxes.abandons, 1);
+  EXPECT_EQ(inboxes.commits, 0);
+  submit_one(entire(1));
+  whole_round();
+  EXPECT_EQ(codes(), (std::vector{errc::storage_error, errc::success}));
+}
+
+TEST_F(WriterTest, DatabaseThatIsSilentIsGivenUpAfterItsPatience) {
+  submit_one(entire(1));
+  submit_one(next(2, 1));
+  tick();
+  written();
+  synced();
+  pass(10s);
+  tell(sync_tick{true});
+  EXPECT_TRUE(answers.answers.empty());
+  pass(1ms);
+  tell(sync_tick{true});
+  EXPECT_EQ(codes(), (std::vector{errc::database_unavailable, errc::database_unavailable}));
+  committed();
+  EXPECT_EQ(answers.answers.size(), 2U) << "one answer each";
+}
+
+TEST_F(WriterTest, ClientThatIsGoneGetsNothingAndTheOthersGetTheirs) {
+  reply_inbox other_answers;
+  const auto other = spawn(reply_stub, &other_answers);
+  submit_one(entire(1));
+  submit_by(other, 2, entire(2));
+  tell(client_gone{1});
+  whole_round();
+  EXPECT_TRUE(answers.answers.empty());
+  EXPECT_EQ(codes(other_answers), std::vector{errc::success});
+  EXPECT_EQ(vitals->archives, 2U) << "what it sent is stored all the same";
+}
+
+TEST_F(WriterTest, StopIsAnsweredWhenAllElseIs) {
+  submit_one(start(1));
+  written();
+  submit_one(entire(2));
+  const auto stopped = ask<writing_stopped>(writer, stop_writing{});
+  run();
+  submit_one(entire(3));
+  EXPECT_EQ(codes(), (std::vector{errc::success, errc::shutting_down}));
+  EXPECT_EQ(vitals->active_segments, 0) << "cancelled";
+  EXPECT_FALSE(stopped->reply);
+  tick();
+  written();
+  synced();
+  EXPECT_FALSE(stopped->reply);
+  committed();
+  EXPECT_TRUE(stopped->reply);
+  EXPECT_EQ(codes().back(), errc::success);
+  EXPECT_EQ(vitals->completions_waiting, 0);
+}
+
+TEST_F(WriterTest, WorksNothingOffBeforeItKnowsItsNeighbours) {
+  writer_options options;
+  options.vitals = vitals;
+  const auto early = spawn(cairn::writer, std::move(options), write_machine_start{});
+  auto request = std::make_shared<write_request>();
+  request->ticket = {1, 99};
+  request->operation = entire(1);
+  caf::send_as(caf::actor_cast<caf::actor>(reply), early, submit{std::move(request)});
+  run();
+  EXPECT_EQ(inboxes.rounds_due, 0);
+  auto neighbours = std::make_shared<writer_neighbours>();
+  neighbours->sync_timer = spawn(sync_timer_stub, &inboxes);
+  neighbours->digesters.push_back(spawn(digester_stub, &inboxes));
+  caf::anon_send(early, connect_writer{neighbours});
+  run();
+  EXPECT_EQ(inboxes.rounds_due, 1);
+}
+
+} // namespace
+} // namespace cairn

@@ -1,0 +1,17 @@
+# Cuts the first C++ block out of a document, so that what it shows is what is compiled:
+#   cmake -D FROM=README.md -D TO=example.cpp -P cut_example.cmake
+file(READ ${FROM} text)
+string(FIND "${text}" "```cpp\n" begin)
+if(begin EQUAL -1)
+  message(FATAL_ERROR "${FROM} has no C++ block")
+endif()
+math(EXPR begin "${begin} + 7")
+string(SUBSTRING "${text}" ${begin} -1 text)
+string(FIND "${text}" "\n```" end)
+string(SUBSTRING "${text}" 0 ${end} code)
+string(REGEX MATCHALL "\n" breaks "${code}")
+list(LENGTH breaks count)
+if(count GREATER_EQUAL 29)
+  message(FATAL_ERROR "${FROM}: the example has grown to 30 lines or more")
+endif()
+file(WRITE ${TO} "${code}\n")
