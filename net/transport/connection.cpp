@@ -6,7 +6,6 @@
 #include <new>
 
 #include <caf/io/basp/header.hpp>
-#include <caf/io/network/native_socket.hpp>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <spdlog/spdlog.h>
@@ -43,6 +42,14 @@ void keep_alive(int fd) {
   set(IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
+/// By what CAF knows a connection. Not its descriptor, as CAF's own connections: the kernel gives that to the
+/// next connection while CAF may still have the end of this one to work off, and would end the next one's
+/// routes.
+caf::io::connection_handle handle_of(std::uint64_t id) {
+  constexpr std::int64_t beyond_descriptors = std::int64_t{1} << 32;
+  return caf::io::connection_handle::from_int(beyond_descriptors + static_cast<std::int64_t>(id));
+}
+
 void give_back(std::vector<char>& buffer) {
   if (buffer.empty() && buffer.capacity() > kept_bytes)
     std::vector<char>().swap(buffer);
@@ -52,8 +59,11 @@ void give_back(std::vector<char>& buffer) {
 
 connection::connection(caf::io::network::default_multiplexer& loop, connected_socket socket, frame_role role,
                        std::shared_ptr<connection_table> table)
-    : caf::io::scribe(caf::io::network::conn_hdl_from_socket(socket.fd.get())),
-      event_handler(loop, socket.fd.get()), id_(table->next_id()), role_(role),
+    : connection(loop, std::move(socket), role, table, table->next_id()) {}
+
+connection::connection(caf::io::network::default_multiplexer& loop, connected_socket socket, frame_role role,
+                       std::shared_ptr<connection_table> table, std::uint64_t id)
+    : caf::io::scribe(handle_of(id)), event_handler(loop, socket.fd.get()), id_(id), role_(role),
       peer_name_(std::move(socket.peer_name)), table_(std::move(table)),
       account_(std::make_shared<connection_account>(table_->totals())),
       stream_(socket.fd.get(), std::move(socket.session)),
@@ -150,7 +160,7 @@ void connection::handle_event(operation op) {
 
 void connection::read_all() {
   std::size_t taken = 0;
-  while (reading_self_ && !is_paused_ && !detached()) {
+  while (reading_self_ && !is_paused_ && !is_settling_ && !detached()) {
     const auto got = read_once();
     if (got.state == stream_state::ended) {
       broke();
@@ -192,6 +202,10 @@ stream_outcome connection::read_once() {
 /// Cuts bytes into frames. @returns false when the connection has ended by it
 bool connection::take(std::span<const char> bytes) {
   while (!bytes.empty()) {
+    if (is_settling_) {
+      kept_back_.assign(bytes.begin(), bytes.end());
+      return true;
+    }
     if (header_filled_ < header_bytes_.size()) {
       if (!take_header(bytes))
         return false;
@@ -250,12 +264,15 @@ void connection::claim_room() {
 bool connection::finish_frame() {
   last_read_ = std::chrono::steady_clock::now();
   payload_.resize(payload_filled_);
+  const auto had_greeted = is_greeted();
   const auto verdict =
     header_.payload_bytes == 0 ? frame_verdict::pass : guard_.judge_payload(header_, payload_);
   if (verdict != frame_verdict::pass && !drop_or_close(verdict))
     return false;
   if (verdict == frame_verdict::pass && !deliver_frame())
     return false;
+  if (!had_greeted && is_greeted())
+    settle();
   begin_frame();
   if (!may_read())
     pause();
@@ -284,7 +301,21 @@ bool connection::deliver_frame() {
     goes_on = consume(&backend(), payload_.data(), payload_.size());
   }
   frame_being_decoded().reset();
+  table_->forget_last_hop();
   return goes_on && !detached();
+}
+
+/// When an earlier connection to the same node has ended, CAF voids the handles of that node's actors in a
+/// turn of the loop of its own, by their numbers: also those that messages of the new connection have brought
+/// by then.
+void connection::settle() {
+  is_settling_ = true;
+  backend().post([self = self_pointer(this)] {
+    self->is_settling_ = false;
+    const auto kept = std::exchange(self->kept_back_, {});
+    if (!self->detached() && self->take(kept))
+      self->read_all();
+  });
 }
 
 void connection::begin_frame() {

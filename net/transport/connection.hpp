@@ -40,6 +40,7 @@ public:
   [[nodiscard]] std::uint64_t id() const { return id_; }
   [[nodiscard]] bool is_greeted() const { return !guard_.peer().empty(); }
   [[nodiscard]] bool is_paused() const { return is_paused_; }
+  [[nodiscard]] bool is_closing() const { return is_closing_; }
   [[nodiscard]] const std::string& peer_node() const { return guard_.peer(); }
   [[nodiscard]] steady_time opened() const { return opened_; }
 
@@ -68,6 +69,9 @@ public:
 private:
   using self_pointer = caf::intrusive_ptr<connection>;
 
+  connection(caf::io::network::default_multiplexer& loop, connected_socket socket, frame_role role,
+             std::shared_ptr<connection_table> table, std::uint64_t id);
+
   // caf::io::network::event_handler
   void handle_event(caf::io::network::operation op) override;
   void removed_from_loop(caf::io::network::operation op) override;
@@ -82,6 +86,7 @@ private:
   bool deliver_frame();
   bool drop_or_close(frame_verdict verdict);
   void begin_frame();
+  void settle();
 
   [[nodiscard]] bool may_read() const;
   void pause();
@@ -105,7 +110,9 @@ private:
   self_pointer writing_self_; ///< likewise for writing
   bool is_started_ = false;
   bool is_paused_ = false;
-  bool is_closing_ = false; ///< unsent bytes still go, then it ends
+  bool is_settling_ = false;    ///< it has greeted in this turn of the loop: what follows waits for the next
+  std::vector<char> kept_back_; ///< of it, what was read already
+  bool is_closing_ = false;     ///< unsent bytes still go, then it ends
   steady_time closing_since_;
 
   // The frame that comes in.

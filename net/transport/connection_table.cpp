@@ -56,8 +56,8 @@ void connection_table::forget_node(const std::string& node) {
   const auto same = [&](const auto& entry) { return entry.second->peer_node() == node; };
   if (std::any_of(connections_.begin(), connections_.end(), same))
     return;
-  auto* broker = static_cast<caf::io::basp_broker*>(caf::actor_cast<caf::abstract_actor*>(broker_));
-  if (broker->getf(caf::abstract_actor::is_terminated_flag | caf::abstract_actor::is_shutting_down_flag))
+  auto* broker = living_broker();
+  if (broker == nullptr)
     return;
   const auto found = broker->spawn_servers.find(read_node_id(node));
   if (found == broker->spawn_servers.end())
@@ -75,13 +75,39 @@ std::vector<connection_pointer> connection_table::all() const {
   return held;
 }
 
-std::uint64_t connection_table::connection_to(const caf::node_id& node) const {
+caf::io::basp_broker* connection_table::living_broker() const {
   auto* broker = static_cast<caf::io::basp_broker*>(caf::actor_cast<caf::abstract_actor*>(broker_));
-  if (broker->getf(caf::abstract_actor::is_terminated_flag | caf::abstract_actor::is_shutting_down_flag))
+  constexpr auto ends = caf::abstract_actor::is_terminated_flag | caf::abstract_actor::is_shutting_down_flag;
+  return broker->getf(ends) ? nullptr : broker;
+}
+
+void connection_table::find_handle(const caf::node_id& node, caf::actor_id actor,
+                                   std::function<void(caf::strong_actor_ptr)> on_found) {
+  auto* broker = living_broker();
+  if (broker == nullptr || connection_to(node) == 0)
+    return on_found(nullptr);
+  auto handle = broker->proxies().get_or_put(node, actor);
+  post([=, on_found = std::move(on_found)](connection_table& table) { // after what was to be done by now
+    if (!handle->get()->getf(caf::abstract_actor::is_terminated_flag))
+      return on_found(handle);
+    // Its end leaves the same to do: a handle that is made before that is done would be voided, too, and so
+    // on.
+    table.post([=](connection_table& t) { t.find_handle(node, actor, on_found); });
+  });
+}
+
+void connection_table::forget_last_hop() {
+  if (auto* broker = living_broker())
+    broker->set_last_hop(nullptr);
+}
+
+std::uint64_t connection_table::connection_to(const caf::node_id& node) const {
+  auto* broker = living_broker();
+  if (broker == nullptr)
     return 0;
   const auto handle = broker->instance.tbl().lookup_direct(node);
   for (const auto& [id, each] : connections_)
-    if (handle && each->hdl() == *handle)
+    if (handle && each->hdl() == *handle && !each->is_closing())
       return id;
   return 0;
 }

@@ -7,6 +7,7 @@
 #include "net/transport/transport_options.hpp"
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
+#include <caf/io/fwd.hpp>
 #include <caf/io/network/default_multiplexer.hpp>
 
 namespace cairn {
@@ -45,8 +47,16 @@ public:
 
   void add(connection& added);
   void remove(connection& removed);
-  /// The connection that carries what is sent to a node; 0 = there is none.
+  /// The connection that carries what is sent to a node; 0 = there is none, or it is about to end.
   [[nodiscard]] std::uint64_t connection_to(const caf::node_id& node) const;
+  /// Looks for a handle of an actor there that stays good; null without a connection. Handles of a connection
+  /// that has ended are voided in a turn of the loop of its own each, and with them whatever handle the actor
+  /// has by then.
+  void find_handle(const caf::node_id& node, caf::actor_id actor,
+                   std::function<void(caf::strong_actor_ptr)> on_found);
+  /// After each frame: CAF keeps the address of where the frame came from, which is gone by then, and reads
+  /// it when it next makes a handle.
+  void forget_last_hop();
   void close(std::uint64_t id, std::string_view reason);
   void close_all(std::string_view reason);
   /// Ends the oldest connection that has not greeted, to make room.
@@ -57,6 +67,7 @@ public:
   [[nodiscard]] std::vector<char>& scratch() { return scratch_; }
 
 private:
+  [[nodiscard]] caf::io::basp_broker* living_broker() const;
   void reconsider_paused();
   void forget_node(const std::string& node);
   [[nodiscard]] std::vector<connection_pointer> all() const;

@@ -22,6 +22,10 @@ std::string why_not(const caf::error& error, const caf::actor_system& system) {
   return system.render(error);
 }
 
+caf::timespan time_until(steady_time deadline) {
+  return std::max<caf::timespan>(deadline - std::chrono::steady_clock::now(), caf::timespan{1});
+}
+
 } // namespace
 
 result<std::unique_ptr<transport>> transport::make(caf::actor_system& system, transport_options options) {
@@ -79,26 +83,40 @@ void transport::stop_listening() {
 }
 
 result<remote_peer> transport::connect(const host_port& where, std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  for (;;) {
+    auto peer = connect_once(where, deadline);
+    if (!peer)
+      return peer;
+    const auto node = peer->published->node();
+    *peer = settled(std::move(*peer));
+    if (peer->published && peer->connection != 0)
+      return peer;
+    // CAF took it for a second one beside a connection whose end it had not worked off, and ended it.
+    if (std::chrono::steady_clock::now() >= deadline)
+      return fail(errc::timed_out, "its connections end as soon as they are made");
+    await_ends(node, deadline);
+  }
+}
+
+result<remote_peer> transport::connect_once(const host_port& where, steady_time deadline) {
   std::shared_ptr<const tls_context> tls;
   {
     const std::lock_guard lock(mutex_);
     tls = tls_;
   }
-  const auto deadline = std::chrono::steady_clock::now() + limit;
   auto socket = dial(where, tls.get(), options_.peer_name, deadline);
   if (!socket)
     return pass_failure(socket);
   auto made = caf::make_counted<connection>(table_->loop(), std::move(*socket), frame_role::client, table_);
   const auto id = made->id();
   result<remote_peer> out = fail(errc::internal_error, "no answer");
-  caf::node_id peer;
   caf::scoped_actor self(system_);
   self
-    ->request(table_->broker(), std::max(deadline - std::chrono::steady_clock::now(), caf::timespan{1}),
-              caf::connect_atom::value, caf::io::scribe_ptr(std::move(made)), where.port)
+    ->request(table_->broker(), time_until(deadline), caf::connect_atom::value,
+              caf::io::scribe_ptr(std::move(made)), where.port)
     .receive(
-      [&](caf::node_id& node, caf::strong_actor_ptr& published, std::set<std::string>& interface) {
-        peer = std::move(node);
+      [&](const caf::node_id&, caf::strong_actor_ptr& published, std::set<std::string>& interface) {
         out = published ? result<remote_peer>(remote_peer{std::move(published), std::move(interface), id})
                         : fail(errc::version_mismatch, "something else listens there");
       },
@@ -108,15 +126,28 @@ result<remote_peer> transport::connect(const host_port& where, std::chrono::mill
       });
   if (!out)
     disconnect(id);
-  else if (const auto carrying = connection_to(peer); carrying != 0)
-    out->connection = carrying;
   return out;
 }
 
-std::uint64_t transport::connection_to(const caf::node_id& node) const {
-  std::promise<std::uint64_t> found;
-  table_->post([&](connection_table& table) { found.set_value(table.connection_to(node)); });
-  return found.get_future().get();
+/// An end is a message to CAF's broker: when it answers, it has seen those that came before.
+void transport::await_ends(const caf::node_id& node, steady_time deadline) {
+  caf::scoped_actor self(system_);
+  self->request(table_->broker(), time_until(deadline), caf::get_atom::value, node)
+    .receive([](const caf::node_id&, const std::string&, std::uint16_t) {}, [](const caf::error&) {});
+}
+
+/// @returns the peer by the connection that carries, or 0, and by a handle that stays good while it does
+remote_peer transport::settled(remote_peer peer) const {
+  std::promise<void> looked;
+  table_->post([&](connection_table& table) {
+    table.find_handle(peer.published->node(), peer.published->id(), [&](caf::strong_actor_ptr found) {
+      peer.connection = table.connection_to(peer.published->node());
+      peer.published = std::move(found);
+      looked.set_value();
+    });
+  });
+  looked.get_future().wait();
+  return peer;
 }
 
 void transport::disconnect(std::uint64_t connection) {

@@ -72,7 +72,9 @@ public:
   [[nodiscard]] std::uint64_t held_bytes() const;
 
 private:
-  [[nodiscard]] std::uint64_t connection_to(const caf::node_id& node) const;
+  result<remote_peer> connect_once(const host_port& where, std::chrono::steady_clock::time_point deadline);
+  [[nodiscard]] remote_peer settled(remote_peer peer) const;
+  void await_ends(const caf::node_id& node, std::chrono::steady_clock::time_point deadline);
   transport(caf::actor_system& system, transport_options options,
             std::shared_ptr<const class tls_context> tls);
 

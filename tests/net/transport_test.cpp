@@ -419,6 +419,29 @@ TEST(TransportTest, ReportsTheOtherSideDownWhenCut) {
   EXPECT_TRUE(serves(client, *again));
 }
 
+/// While CAF has the end of a connection still to work off, it takes the next one for superfluous.
+TEST(TransportTest, ServesAgainAtOnceThoughTheCutConnectionIsNotWorkedOff) {
+  server_side server({});
+  side client({});
+  for (int round = 0; round < 10; ++round) {
+    const auto peer = client.wire->connect(server.address, 5s);
+    ASSERT_TRUE(peer) << peer.error().message;
+    const auto keeper = caf::actor_cast<keeper_actor>(peer->published);
+    const auto received = server.board->received.load();
+    constexpr int count = 6;
+    for (int i = 0; i < count; ++i)
+      caf::anon_send(keeper, of_size(3U << 20U));
+    ASSERT_TRUE(comes_true([&] { return server.board->received > received; }));
+    client.wire->disconnect(peer->connection);
+    const auto again = connect(client, server.address);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_TRUE(serves(client, *again)) << "round " << round;
+    ASSERT_TRUE(comes_true([&] { return server.wire->connection_count() == 1; }));
+    client.wire->disconnect(client.wire->connect(server.address, 5s)->connection);
+    ASSERT_TRUE(comes_true([&] { return server.wire->connection_count() == 0; }));
+  }
+}
+
 TEST(TransportTest, SecondConnectNamesTheConnectionThatCarries) {
   server_side server({});
   side client({});
