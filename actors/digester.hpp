@@ -7,7 +7,7 @@
 
 namespace cairn {
 
-/// Sends each verdict to the writer.
+/// Sends the verdicts to the writer.
 digester_actor::behavior_type digester(digester_actor::pointer self, writer_actor writer);
 
 } // namespace cairn

@@ -44,13 +44,19 @@ struct write_answers {
 };
 /// transport -> reply: the client's connection has taken enough of its answers for more.
 struct answers_taken {};
-/// writer -> digester: digest and compare; the verdict comes back as digest_verdict.
+/// writer -> digester: digest and compare, side by side; the verdicts come back together. A digester has one
+/// request at a time.
 struct digest_request {
-  digest_job job;
+  std::size_t digester; ///< its place among the writer's neighbours
+  std::shared_ptr<const std::vector<digest_job>> jobs;
 };
 struct digest_verdict {
-  std::uint64_t number;
-  std::shared_ptr<const result<std::uint32_t>> crc32c;
+  std::uint64_t number; ///< of the job
+  result<std::uint32_t> crc32c;
+};
+struct digest_verdicts {
+  std::size_t digester;
+  std::shared_ptr<const std::vector<digest_verdict>> verdicts;
 };
 
 /// writer -> value_file: write these records, and sync them when the job says so.
@@ -101,7 +107,10 @@ struct finish_database {
 struct database_finished {};
 
 /// writer -> sync_timer: a completion waits and no round is under way.
-struct round_due {};
+struct round_due {
+  std::chrono::nanoseconds
+    gather; ///< for how long the round may wait for more; 0 = it has all that is to come
+};
 /// sync_timer -> writer: start a round if there is something to make durable.
 struct sync_tick {
   bool is_periodic; ///< the interval has passed: also look for what is idle or overdue
@@ -257,12 +266,12 @@ using reply_actor = caf::typed_actor<
 /// The state machine of archives; does no I/O of its own.
 using writer_actor =
   caf::typed_actor<caf::reacts_to<connect_writer>, caf::reacts_to<submit>, caf::reacts_to<client_gone>,
-                   caf::reacts_to<digest_verdict>, caf::reacts_to<records_appended>,
+                   caf::reacts_to<digest_verdicts>, caf::reacts_to<records_appended>,
                    caf::reacts_to<log_synced>, caf::reacts_to<log_failed>, caf::reacts_to<space_report>,
                    caf::reacts_to<round_committed>, caf::reacts_to<sync_tick>,
                    caf::replies_to<stop_writing>::with<writing_stopped>>;
 
-/// MD5 and Adler-32 of large payloads, many side by side.
+/// Digests of large payloads, many side by side.
 using digester_actor = caf::typed_actor<caf::reacts_to<digest_request>>;
 
 /// Owns the open value file.
@@ -310,7 +319,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::client_gone)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::write_answers)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::answers_taken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::digest_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::digest_verdict)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::digest_verdicts)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::append_records)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::records_appended)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::log_synced)

@@ -87,7 +87,7 @@ void spawn_write_path(self_pointer self, const std::shared_ptr<recovered_store>&
   state.digesters.clear();
   for (std::size_t i = 0; i < settings.digester_count; ++i)
     state.digesters.push_back(
-      spawn_child<digester_actor>(self, role::digester, false, digester, state.writer));
+      spawn_child<digester_actor>(self, role::digester, true, digester, state.writer));
   const auto neighbours = std::make_shared<writer_neighbours>(
     writer_neighbours{state.value_file, state.node_db, state.sync_timer, state.digesters});
   self->send(state.writer, connect_writer{neighbours});

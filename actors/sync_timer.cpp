@@ -13,7 +13,12 @@ sync_timer_actor::behavior_type sync_timer(sync_timer_actor::stateful_pointer<sy
   return {
     // By the time the tick is the writer's turn, it has admitted what else had arrived: one sync serves all
     // of it.
-    [=](round_due) { self->send(self->state.writer, sync_tick{false}); },
+    [=](round_due m) {
+      if (m.gather.count() == 0)
+        self->send(self->state.writer, sync_tick{false});
+      else
+        self->delayed_send(self->state.writer, m.gather, sync_tick{false});
+    },
     [=](interval_tick) {
       self->send(self->state.writer, sync_tick{true});
       self->delayed_send(self, self->state.interval, interval_tick{});

@@ -1,5 +1,6 @@
 #pragma once
-/// Drives the rounds: at once when a completion waits, at the latest each interval.
+/// Drives the rounds: when a completion waits, with those that are about to come; at the latest each
+/// interval.
 
 #include "actors/interfaces.hpp"
 

@@ -1,8 +1,11 @@
 #include "actors/writer.hpp"
 
 #include "actors/faults.hpp"
+#include "core/md5_lanes.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <map>
 
 namespace cairn {
@@ -39,15 +42,53 @@ void publish_vitals(writer_state& state) {
     oldest ? std::chrono::duration_cast<std::chrono::microseconds>(oldest->time_since_epoch()).count() : 0;
 }
 
+/// A round that takes longer is made longer by no more than this.
+constexpr std::chrono::milliseconds max_gather_time{2};
+
+/// Whoever is free gets what has come in the meantime, so that the more there is the more is digested side by
+/// side.
+void digest(self_pointer self) {
+  auto& state = self->state;
+  auto jobs = state.machine->take_digest_jobs();
+  std::move(jobs.begin(), jobs.end(), std::back_inserter(state.undigested));
+  const auto& digesters = state.neighbours->digesters;
+  state.digests.resize(digesters.size());
+  for (std::size_t i = 0; i < digesters.size() && !state.undigested.empty(); ++i) {
+    if (state.digests[i])
+      continue;
+    const auto end = state.undigested.begin()
+                     + static_cast<std::ptrdiff_t>(std::min(state.undigested.size(), md5_lane_count));
+    auto batch = std::make_shared<std::vector<digest_job>>(std::move_iterator(state.undigested.begin()),
+                                                           std::move_iterator(end));
+    state.undigested.erase(state.undigested.begin(), end);
+    state.digests[i] = true;
+    self->send(digesters[i], digest_request{i, std::move(batch)});
+  }
+}
+
+/// A round serves all that wait for it, so it pays to wait for the clients that the last one answered: they
+/// are likely to send again at once. Without them, or when all of them are back, it begins.
+void announce_round(self_pointer self) {
+  using announced = writer_state::announced;
+  auto& state = self->state;
+  const auto& timer = state.neighbours->sync_timer;
+  if (!state.machine->round_is_due() || state.round == announced::due)
+    return;
+  if (state.machine->round_is_full() || state.gather_time.count() == 0) {
+    state.round = announced::due;
+    self->send(timer, round_due{std::chrono::nanoseconds{0}});
+  } else if (state.round == announced::nothing) {
+    state.round = announced::gathering;
+    self->send(timer, round_due{state.gather_time});
+  }
+}
+
 /// Carries out what the machine asks for after an event.
 void pump(self_pointer self) {
   auto& state = self->state;
   auto& machine = *state.machine;
   const auto& to = *state.neighbours;
-  for (auto& job : machine.take_digest_jobs()) {
-    self->send(to.digesters[state.next_digester], digest_request{std::move(job)});
-    state.next_digester = (state.next_digester + 1) % to.digesters.size();
-  }
+  digest(self);
   if (auto job = machine.take_append())
     self->send(to.value_file, append_records{std::make_shared<append_job>(std::move(*job))});
   if (machine.take_abandon())
@@ -60,10 +101,7 @@ void pump(self_pointer self) {
   vitals.active_segments = static_cast<std::int64_t>(machine.active_segment_count());
   vitals.completions_waiting = static_cast<std::int64_t>(machine.completion_count());
   deliver_answers(self);
-  if (machine.round_is_due() && !state.round_announced) {
-    state.round_announced = true;
-    self->send(to.sync_timer, round_due{});
-  }
+  announce_round(self);
   if (state.stopped.pending() && machine.is_quiet()) {
     publish_vitals(state); // they tell what a stop lost
     state.stopped.deliver(writing_stopped{});
@@ -84,15 +122,21 @@ void tick(self_pointer self, bool is_periodic) {
     state.machine->tick(self->clock().now());
     publish_vitals(state);
   } else {
-    state.round_announced = false;
+    state.round = writer_state::announced::nothing;
   }
-  if (!is_periodic || state.machine->has_unsynced())
-    state.machine->start_round();
+  if (is_periodic && !state.machine->has_unsynced())
+    return;
+  if (state.machine->round_is_due())
+    state.round_begun = self->clock().now();
+  state.machine->start_round();
 }
 
 void commit(self_pointer self, const round_committed& message) {
   auto& state = self->state;
   state.machine->committed(std::move(*message.outcome));
+  constexpr int share_of_round = 4;
+  state.gather_time = std::min<std::chrono::nanoseconds>(
+    (self->clock().now() - state.round_begun) / share_of_round, max_gather_time);
   // Before the answers leave: a reader asked by a client that has one must not serve from an older database.
   state.options.vitals->acknowledged_lsn = state.machine->position().value;
   publish_vitals(state);
@@ -119,8 +163,12 @@ writer_actor::behavior_type writer(self_pointer self, writer_options options, wr
     },
     [=](const submit& m) { on_event([&](write_machine&) { admit(self, m); }); },
     [=](const client_gone& m) { self->state.clients.erase(m.client); },
-    [=](const digest_verdict& m) {
-      on_event([&](write_machine& w) { w.digested(m.number, *m.crc32c, self->clock().now()); });
+    [=](const digest_verdicts& m) {
+      self->state.digests[m.digester] = false;
+      on_event([&](write_machine& w) {
+        for (const auto& verdict : *m.verdicts)
+          w.digested(verdict.number, verdict.crc32c, self->clock().now());
+      });
     },
     [=](const records_appended& m) {
       on_event([&](write_machine& w) {

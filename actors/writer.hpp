@@ -4,6 +4,8 @@
 #include "actors/interfaces.hpp"
 #include "actors/vitals.hpp"
 
+#include <chrono>
+#include <deque>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -26,8 +28,12 @@ struct writer_state {
   std::shared_ptr<const writer_neighbours>
     neighbours; ///< null before connect_writer: events wait in the machine
   std::unordered_map<std::uint64_t, reply_actor> clients;
-  std::size_t next_digester = 0;
-  bool round_announced = false; ///< the sync timer was told, its tick is on its way
+  std::deque<digest_job> undigested; ///< for which no digester was free
+  std::vector<bool> digests;         ///< which of the digesters are at work
+  enum class announced { nothing, gathering, due };
+  announced round = announced::nothing; ///< what the sync timer was told, its tick is on its way
+  std::chrono::steady_clock::time_point round_begun;
+  std::chrono::nanoseconds gather_time{0}; ///< what the next round may wait for clients of the last one
   caf::typed_response_promise<writing_stopped> stopped;
   static inline const char* name = "cairn.writer";
 };

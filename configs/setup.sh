@@ -17,6 +17,7 @@ packages=(
   libpqxx-dev       # PostgreSQL client
   libssl-dev        # OpenSSL: MD5, TLS
   zlib1g-dev        # Adler-32
+  libdeflate-dev    # Adler-32 in vector lanes
   libisal-dev       # ISA-L: CRC-32C, erasure code
   libfmt-dev        # text formatting
   libspdlog-dev     # logging

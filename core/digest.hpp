@@ -1,5 +1,6 @@
 #pragma once
-/// Digests of stored bytes: MD5 (OpenSSL), Adler-32 (zlib), CRC-32C (ISA-L).
+/// Digests of stored bytes: MD5 (OpenSSL; of many at once md5_lanes.hpp), Adler-32 (zlib; of payloads
+/// libdeflate, which has it in vector lanes), CRC-32C (ISA-L).
 
 #include "core/archive.hpp"
 
@@ -8,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace cairn {
 
@@ -43,6 +45,8 @@ struct payload_digests {
   std::uint32_t crc32c = 0;
 };
 payload_digests digest_payload(std::span<const std::byte> data);
+/// The same of many payloads, side by side: several times as fast.
+std::vector<payload_digests> digest_payloads(std::span<const std::span<const std::byte>> data);
 
 /// Lower-case hexadecimal.
 std::string to_hex(std::span<const std::uint8_t> bytes);

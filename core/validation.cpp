@@ -410,7 +410,10 @@ result<void> validate(const hello& message) {
 }
 
 result<std::uint32_t> check_digests(const sequence_info& expected, const payload& data) {
-  const auto digests = digest_payload(data.bytes());
+  return compare_digests(expected, digest_payload(data.bytes()));
+}
+
+result<std::uint32_t> compare_digests(const sequence_info& expected, const payload_digests& digests) {
   if (digests.md5 != expected.md5)
     return fail(errc::md5_mismatch, fmt::format("data have MD5 {}, the message says {}", to_hex(digests.md5),
                                                 to_hex(expected.md5)));

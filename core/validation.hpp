@@ -2,6 +2,7 @@
 /// The one place where requests are checked, before anything reaches the log: ranges of every field, names of
 /// nodes, sizes, and whatever the database would refuse. Source: spec section 2.
 
+#include "core/digest.hpp"
 #include "core/messages.hpp"
 #include "core/write/write_request.hpp"
 
@@ -71,5 +72,6 @@ result<segment_key> resolve(const named_segment_key& key, const validation_conte
 /// Digests the data and compares them with what the message says.
 /// @returns the CRC-32C. @error md5_mismatch, adler32_mismatch
 result<std::uint32_t> check_digests(const sequence_info& expected, const payload& data);
+result<std::uint32_t> compare_digests(const sequence_info& expected, const payload_digests& digests);
 
 } // namespace cairn

@@ -3,6 +3,9 @@
 
 #include "actors/wire_types.hpp"
 
+#include <algorithm>
+#include <thread>
+
 #include <caf/actor_system_config.hpp>
 #include <caf/io/middleman.hpp>
 
@@ -15,7 +18,9 @@ public:
     load<caf::io::middleman>();
     add_wire_types(*this);
     set("scheduler.policy", caf::atom("sharing")); // a third of the default's latency, and idle when idle
-    set("scheduler.max-threads", std::size_t{2});
+    // What blocks or takes long has a thread of its own; what is left is quick, and handing it from one
+    // thread to the next costs more than doing it.
+    set("scheduler.max-threads", std::max<std::size_t>(1, std::thread::hardware_concurrency() / 2));
     set("middleman.workers", std::size_t{0}); // one copy of each payload less
   }
 };

@@ -109,6 +109,8 @@ public:
 
   /// A completion waits, or the end does, and no round is under way: start_round() at once.
   [[nodiscard]] bool round_is_due() const;
+  /// About as many wait as had the last round or waited beside it: more are not to be expected at once.
+  [[nodiscard]] bool round_is_full() const;
   /// Something is written or about to be, and not yet part of a round.
   [[nodiscard]] bool has_unsynced() const;
   /// Nothing active, nothing waiting, nothing under way.
@@ -281,6 +283,7 @@ private:
   bool commit_due_ = false;
   bool abandon_due_ = false;
   round_number last_round_;
+  std::size_t expected_waits_ = 0; ///< completions and look-ups of the last round, and beside it
 
   std::vector<write_answer> answers_;
   std::vector<digest_job> digest_jobs_;

@@ -112,6 +112,12 @@ bool write_machine::round_is_due() const {
          || completes(unwritten_entries_) || completes(appending_entries_);
 }
 
+bool write_machine::round_is_full() const {
+  constexpr std::size_t tolerance = 8; // a client in so many may have gone, or do something else
+  return stopping_
+         || completions_.size() + waiting_look_ups_.size() >= expected_waits_ - expected_waits_ / tolerance;
+}
+
 bool write_machine::written_waits() const {
   return std::any_of(unwritten_entries_.begin(), unwritten_entries_.end(),
                      [](const batch_entry& entry) { return !entry.written.empty(); });
@@ -181,6 +187,8 @@ void write_machine::committed(fold_result outcome) {
   }
   for (std::size_t i = 0; i < done.look_ups.size(); ++i)
     answer_look_up(done.look_ups[i], outcome.look_ups[i]);
+  expected_waits_ =
+    done.completes.size() + done.look_ups.size() + completions_.size() + waiting_look_ups_.size();
 }
 
 receipt write_machine::receipt_for(const completion& done) const {

@@ -13,7 +13,7 @@ writer_actor::behavior_type writer_stub(writer_actor::pointer, writer_inbox* inb
     [](const connect_writer&) {},
     [=](const submit& m) { inbox->submits.push_back(m); },
     [=](const client_gone& m) { inbox->clients_gone.push_back(m.client); },
-    [](const digest_verdict&) {},
+    [](const digest_verdicts&) {},
     [=](const records_appended& m) {
       inbox->order.emplace_back("appended");
       inbox->appended.push_back(m);
@@ -80,14 +80,17 @@ node_db_actor::behavior_type node_db_stub(node_db_actor::pointer, neighbour_inbo
 
 sync_timer_actor::behavior_type sync_timer_stub(sync_timer_actor::pointer, neighbour_inboxes* inbox) {
   return {
-    [=](round_due) { ++inbox->rounds_due; },
+    [=](round_due m) {
+      ++inbox->rounds_due;
+      inbox->due.push_back(m);
+    },
     [](interval_tick) {},
   };
 }
 
 digester_actor::behavior_type digester_stub(digester_actor::pointer, neighbour_inboxes* inbox) {
   return {
-    [=](const digest_request& m) { inbox->digests.push_back(m.job); },
+    [=](const digest_request& m) { inbox->digests.push_back(m); },
   };
 }
 

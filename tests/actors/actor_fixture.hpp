@@ -50,8 +50,9 @@ struct neighbour_inboxes {
   std::vector<std::shared_ptr<const fold_job>> folds;
   int commits = 0;
   int abandons = 0;
+  std::vector<round_due> due;
   int rounds_due = 0;
-  std::vector<digest_job> digests;
+  std::vector<digest_request> digests;
 };
 
 struct reply_inbox {

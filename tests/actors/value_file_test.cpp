@@ -130,8 +130,16 @@ protected:
 };
 
 TEST_F(SyncTimerTest, DueRoundWaitsForNoInterval) {
-  caf::anon_send(timer, round_due{});
+  caf::anon_send(timer, round_due{std::chrono::nanoseconds{0}});
   run();
+  EXPECT_EQ(inbox.ticks, std::vector{false});
+}
+
+TEST_F(SyncTimerTest, RoundThatMayWaitForMoreBeginsWhenItHasWaited) {
+  caf::anon_send(timer, round_due{std::chrono::milliseconds{2}});
+  run();
+  EXPECT_TRUE(inbox.ticks.empty());
+  pass(2ms);
   EXPECT_EQ(inbox.ticks, std::vector{false});
 }
 

@@ -1,4 +1,5 @@
 #include "actors/writer.hpp"
+#include "core/md5_lanes.hpp"
 #include "tests/actors/actor_fixture.hpp"
 #include "tests/support/write_rig.hpp"
 
@@ -101,6 +102,43 @@ TEST_F(WriterTest, RepliesOnlyAfterCommit) {
   EXPECT_EQ(vitals->archives, 1U);
 }
 
+TEST_F(WriterTest, WaitsForTheClientsOfTheLastRoundForAPartOfItsTime) {
+  const auto gather = [&] { return inboxes.due.back().gather; };
+  for (int i = 1; i <= 4; ++i)
+    submit_one(entire(i));
+  EXPECT_EQ(gather(), 0ns) << "there was no round before";
+  tick();
+  pass(4ms);
+  written();
+  synced();
+  committed();
+  submit_one(entire(5));
+  EXPECT_EQ(inboxes.rounds_due, 2);
+  EXPECT_EQ(gather(), 1ms);
+  submit_one(entire(6));
+  submit_one(entire(7));
+  EXPECT_EQ(inboxes.rounds_due, 2);
+  submit_one(entire(8));
+  EXPECT_EQ(inboxes.rounds_due, 3) << "all are back";
+  EXPECT_EQ(gather(), 0ns);
+  whole_round();
+  tick(); // the one that was to come at the latest
+  EXPECT_EQ(inboxes.appends.size(), 2U) << "nothing is left for it";
+  EXPECT_EQ(codes(), std::vector<errc>(8, errc::success));
+}
+
+TEST_F(WriterTest, NeverWaitsForLongForMore) {
+  submit_one(entire(1));
+  submit_one(entire(2));
+  tick();
+  pass(10s);
+  written();
+  synced();
+  committed();
+  submit_one(entire(3));
+  EXPECT_EQ(inboxes.due.back().gather, 2ms);
+}
+
 TEST_F(WriterTest, AnswersAStartWhenItIsWritten) {
   submit_one(start(1));
   ASSERT_EQ(inboxes.appends.size(), 1U);
@@ -126,17 +164,42 @@ TEST_F(WriterTest, TellsTheTimerOncePerRound) {
   EXPECT_EQ(inboxes.rounds_due, 2) << "the next follows at once";
 }
 
+/// @returns a verdict on each job of a request
+digest_verdicts verdicts_on(const digest_request& request, const result<std::uint32_t>& verdict) {
+  auto verdicts = std::make_shared<std::vector<digest_verdict>>();
+  for (const auto& job : *request.jobs)
+    verdicts->push_back({job.number, verdict});
+  return {request.digester, std::move(verdicts)};
+}
+
 TEST_F(WriterTest, DigestsElsewhereWhatIsNotDigestedYet) {
   submit_one(unchecked(entire(1)));
+  ASSERT_EQ(inboxes.digests.size(), 1U);
+  EXPECT_EQ(inboxes.rounds_due, 0);
+  tell(verdicts_on(inboxes.digests[0], cairn::fail(errc::md5_mismatch, "damaged")));
+  EXPECT_EQ(codes(), std::vector{errc::md5_mismatch});
   submit_one(unchecked(entire(2)));
   ASSERT_EQ(inboxes.digests.size(), 2U);
-  EXPECT_EQ(inboxes.rounds_due, 0);
-  tell(digest_verdict{inboxes.digests[0].number,
-                      std::make_shared<result<std::uint32_t>>(cairn::fail(errc::md5_mismatch, "damaged"))});
-  EXPECT_EQ(codes(), std::vector{errc::md5_mismatch});
-  tell(digest_verdict{inboxes.digests[1].number, std::make_shared<result<std::uint32_t>>(17U)});
+  tell(verdicts_on(inboxes.digests[1], 17U));
   whole_round();
   EXPECT_EQ(codes(), (std::vector{errc::md5_mismatch, errc::success}));
+}
+
+TEST_F(WriterTest, HandsABusyDigesterTogetherWhatCameMeanwhile) {
+  constexpr int more = 20;
+  for (int i = 1; i <= 1 + more; ++i)
+    submit_one(unchecked(entire(i)));
+  ASSERT_EQ(inboxes.digests.size(), 1U) << "the one digester is at work";
+  EXPECT_EQ(inboxes.digests[0].jobs->size(), 1U);
+  tell(verdicts_on(inboxes.digests[0], 17U));
+  ASSERT_EQ(inboxes.digests.size(), 2U);
+  EXPECT_EQ(inboxes.digests[1].jobs->size(), md5_lane_count);
+  tell(verdicts_on(inboxes.digests[1], 17U));
+  ASSERT_EQ(inboxes.digests.size(), 3U);
+  EXPECT_EQ(inboxes.digests[2].jobs->size(), more - md5_lane_count);
+  tell(verdicts_on(inboxes.digests[2], 17U));
+  whole_round();
+  EXPECT_EQ(codes(), std::vector<errc>(1 + more, errc::success));
 }
 
 TEST_F(WriterTest, LookUpNeedsNoSync) {

@@ -1,6 +1,7 @@
 /// Digests against published values, and in pieces against the whole.
 
 #include "core/digest.hpp"
+#include "core/md5_lanes.hpp"
 #include "tests/support/test_seed.hpp"
 
 #include <numeric>
@@ -122,6 +123,30 @@ TEST(DigestTest, OnePassGivesAllThreeAroundItsPieces) {
     EXPECT_EQ(digests.md5, md5_of(data)) << size;
     EXPECT_EQ(digests.adler32, adler32(data)) << size;
     EXPECT_EQ(digests.crc32c, crc32c(data)) << size;
+  }
+}
+
+/// Lanes end at different times, are given the next buffer, and move together when there is none.
+TEST(DigestTest, SideBySideGivesWhatOneByOneGives) {
+  std::mt19937_64 random(test_seed());
+  constexpr std::size_t block = 64; // and where the padding begins to need one more
+  const std::size_t edges[] = {0, 1, 55, 56, 63, block, block + 1, 119, 120, 10 * block, 64 * block};
+  for (std::size_t count = 0; count <= 3 * md5_lane_count; ++count) {
+    std::vector<std::vector<std::byte>> buffers;
+    for (std::size_t i = 0; i < count; ++i)
+      buffers.push_back(
+        random_bytes(random, random() % 2 == 0 ? edges[random() % std::size(edges)] : random() % 9000));
+    const std::vector<std::span<const std::byte>> spans(buffers.begin(), buffers.end());
+    const auto digests = digest_payloads(spans);
+    std::vector<md5_digest> md5(count);
+    md5_of_many(spans, md5);
+    ASSERT_EQ(digests.size(), count);
+    for (std::size_t i = 0; i < count; ++i) {
+      EXPECT_EQ(md5[i], md5_of(buffers[i])) << buffers[i].size() << " bytes, one of " << count;
+      EXPECT_EQ(digests[i].md5, md5_of(buffers[i]));
+      EXPECT_EQ(digests[i].adler32, adler32(buffers[i])) << buffers[i].size() << " bytes";
+      EXPECT_EQ(digests[i].crc32c, crc32c(buffers[i]));
+    }
   }
 }
 

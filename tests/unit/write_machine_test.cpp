@@ -147,6 +147,29 @@ TEST(WriteMachineTest, WhatComesDuringARoundGoesIntoTheNext) {
   EXPECT_EQ(rig.answer(second)->proof.round, round_number{2});
 }
 
+TEST(WriteMachineTest, RoundIsFullWhenAsManyWaitAsTheLastOneAnswered) {
+  write_rig rig;
+  rig.send(entire(1));
+  EXPECT_TRUE(rig.machine().round_is_full()) << "nothing is known of other clients";
+  rig.machine().start_round();
+  rig.append(); // 1 alone
+  for (std::uint64_t version = 2; version <= 8; ++version)
+    rig.send(entire(version));
+  rig.finish_sync();
+  ASSERT_TRUE(rig.commit());
+  EXPECT_TRUE(rig.machine().round_is_full()) << "seven of eight: one may have gone";
+  rig.round();
+  rig.send(entire(9));
+  EXPECT_FALSE(rig.machine().round_is_full()) << "the seven that were answered are about to come back";
+  for (std::uint64_t version = 10; version <= 15; ++version)
+    rig.send(entire(version));
+  EXPECT_TRUE(rig.machine().round_is_full());
+  rig.round();
+  rig.send(entire(16));
+  rig.machine().stop();
+  EXPECT_TRUE(rig.machine().round_is_full()) << "nobody is waited for at the end";
+}
+
 TEST(WriteMachineTest, StartsAreWrittenWhileARoundIsUnderWay) {
   write_rig rig;
   const auto first = rig.send(entire(1));
