@@ -1,5 +1,6 @@
 #include "actors/reply.hpp"
 
+#include "actors/digester.hpp"
 #include "actors/faults.hpp"
 
 #include <caf/send.hpp>
@@ -11,8 +12,6 @@ namespace {
 
 using self_pointer = reply_actor::stateful_pointer<reply_state>;
 
-/// Up to here a payload is digested on the spot: handing it over would cost more.
-constexpr std::size_t inline_digest_bytes = 32 * 1024;
 /// Requests of one client under way at most, whatever their payload.
 constexpr std::size_t max_requests = 16'384;
 /// Questions of one client that readers have at most: so many answers, each up to the largest sequence, may
@@ -105,19 +104,21 @@ caf::result<archive_reply> submit_operation(self_pointer self, envelope env,
   return promise;
 }
 
-/// Small payloads are digested here, beside those of other clients; the writer has large ones digested.
+/// Small payloads that are answered when written are digested here; those that wait for a round are digested
+/// with others of that round, large ones by the digesters: both the writer's business.
 result<write_operation> digest_if_small(result<write_operation> operation) {
   if (!operation)
     return operation;
   auto* sequence = std::visit(
     [](auto& request) -> incoming_sequence* {
-      if constexpr (requires { request.sequence; })
+      if constexpr (
+        requires { request.sequence; } && !requires { request.file; })
         return &request.sequence;
       else
         return nullptr;
     },
     *operation);
-  if (sequence == nullptr || sequence->data.size() > inline_digest_bytes)
+  if (sequence == nullptr || sequence->data.size() > small_payload_bytes)
     return operation;
   auto crc = check_digests(sequence->info, sequence->data);
   if (!crc)

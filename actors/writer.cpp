@@ -1,7 +1,10 @@
 #include "actors/writer.hpp"
 
+#include "actors/digester.hpp"
 #include "actors/faults.hpp"
+#include "core/digest.hpp"
 #include "core/md5_lanes.hpp"
+#include "core/validation.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -45,12 +48,31 @@ void publish_vitals(writer_state& state) {
 /// A round that takes longer is made longer by no more than this.
 constexpr std::chrono::milliseconds max_gather_time{2};
 
-/// Whoever is free gets what has come in the meantime, so that the more there is the more is digested side by
-/// side.
+/// Digests small payloads side by side, on the spot.
+void digest_small(self_pointer self) {
+  auto& state = self->state;
+  const auto jobs = std::exchange(state.small, {});
+  std::vector<std::span<const std::byte>> data;
+  for (const auto& job : jobs)
+    data.push_back(job.data.bytes());
+  const auto digests = digest_payloads(data);
+  const auto now = self->clock().now();
+  for (std::size_t i = 0; i < jobs.size(); ++i)
+    state.machine->digested(jobs[i].number, compare_digests(jobs[i].expected, digests[i]), now);
+}
+
+/// A digester that is free gets what has come in the meantime, so that the more there is the more is digested
+/// side by side. Small payloads gather until they fill the lanes, or their round begins.
 void digest(self_pointer self) {
   auto& state = self->state;
-  auto jobs = state.machine->take_digest_jobs();
-  std::move(jobs.begin(), jobs.end(), std::back_inserter(state.undigested));
+  for (auto& job : state.machine->take_digest_jobs()) {
+    if (job.data.size() > small_payload_bytes)
+      state.undigested.push_back(std::move(job));
+    else
+      state.small.push_back(std::move(job));
+    if (state.small.size() == md5_lane_count)
+      digest_small(self);
+  }
   const auto& digesters = state.neighbours->digesters;
   state.digests.resize(digesters.size());
   for (std::size_t i = 0; i < digesters.size() && !state.undigested.empty(); ++i) {
@@ -72,9 +94,11 @@ void announce_round(self_pointer self) {
   using announced = writer_state::announced;
   auto& state = self->state;
   const auto& timer = state.neighbours->sync_timer;
-  if (!state.machine->round_is_due() || state.round == announced::due)
+  const auto& machine = *state.machine;
+  const auto is_due = machine.round_is_due() || (machine.round_may_start() && !state.small.empty());
+  if (!is_due || state.round == announced::due)
     return;
-  if (state.machine->round_is_full() || state.gather_time.count() == 0) {
+  if (machine.round_is_full(state.small.size()) || state.gather_time.count() == 0) {
     state.round = announced::due;
     self->send(timer, round_due{std::chrono::nanoseconds{0}});
   } else if (state.round == announced::nothing) {
@@ -124,6 +148,7 @@ void tick(self_pointer self, bool is_periodic) {
   } else {
     state.round = writer_state::announced::nothing;
   }
+  digest_small(self);
   if (is_periodic && !state.machine->has_unsynced())
     return;
   if (state.machine->round_is_due())

@@ -27,6 +27,7 @@ packages=(
   # tests
   libgtest-dev      # GoogleTest
   libgmock-dev      # its matchers
+  libbenchmark-dev  # Google Benchmark: tests/bench/micro.cpp
   openssl           # certificates for trials and tests (configs/make-certs.sh)
   # a running node
   postgresql        # the server that a node runs for itself

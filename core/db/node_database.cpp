@@ -40,8 +40,10 @@ namespace {
 /// libpqxx's own transactions would send it alone.
 class round_transaction {
 public:
-  round_transaction(pqxx::connection& connection, const std::string& first_statement)
-      : statements_(connection), first_(statements_.exec("BEGIN; " + first_statement)) {}
+  /// Moves the position, in the trip that begins it.
+  round_transaction(pqxx::connection& connection, log_sequence_number from, log_sequence_number to)
+      : statements_(connection),
+        first_(statements_.exec(fmt::format("BEGIN; EXECUTE move_position({}, {})", from.value, to.value))) {}
   ~round_transaction() {
     if (!committed_)
       (void)guarded([&] { statements_.exec0("ROLLBACK"); });
@@ -103,7 +105,10 @@ result<std::unique_ptr<node_database>> node_database::open(const std::string& co
     opened = guarded([&] {
       conflict = database->compare_identity(identity);
       if (conflict.empty()) {
-        prepare_fold(*database->session_->connection);
+        auto& connection = *database->session_->connection;
+        prepare_fold(connection);
+        connection.prepare("move_position", "UPDATE cairn.log_position SET lsn = $2 WHERE lsn = $1");
+        connection.prepare_now("move_position"); // the server must know it, it is used by name
         pqxx::nontransaction setup(*database->session_->connection);
         // Rounds are the rule here; what is not a round turns it on for its own transaction.
         setup.exec0("SET synchronous_commit = off");
@@ -272,9 +277,8 @@ result<std::vector<segment_key>> node_database::cancelled_keys(std::size_t limit
 }
 
 node_database::round_outcome node_database::apply(const round& facts, bool one_by_one) {
-  session_->open_round = std::make_unique<round_transaction>(
-    *session_->connection, fmt::format("UPDATE cairn.log_position SET lsn = {} WHERE lsn = {}",
-                                       facts.new_position.value, facts.expected_position.value));
+  session_->open_round = std::make_unique<round_transaction>(*session_->connection, facts.expected_position,
+                                                             facts.new_position);
   auto& transaction = session_->open_round->statements();
   if (session_->open_round->first().affected_rows() != 1)
     throw position_mismatch{};

@@ -12,14 +12,23 @@ namespace cairn {
 
 namespace {
 
+/// Columns of a segment's row s, of its first sequence q, and whether there is more; see take_segment().
+constexpr auto sql_segment = R"(
+SELECT s.id, s.status, s.collection_id, s.key, s.unified_id, )" CAIRN_SQL_TO_US("s.timestamp") R"(,
+       s.conjoined_part, s.segment_num, coalesce(s.source_node_id, 0), coalesce(s.handoff_node_id, 0),
+       coalesce(s.file_size, 0), coalesce(s.file_adler32, 1), s.file_hash, coalesce(s.file_tombstone_unified_id, 0),
+       (SELECT count(*) FROM cairn.segment_sequence c WHERE c.segment_id = s.id),
+       EXISTS (SELECT FROM cairn.meta m WHERE m.segment_id = s.id),
+       q.sequence_num, q.size, q.padding_size, q.hash, q.adler32, q.value_file_id, q.value_file_offset
+FROM cairn.segment s LEFT JOIN cairn.segment_sequence q ON q.segment_id = s.id AND q.sequence_num = 0
+WHERE )";
+constexpr pqxx::row::size_type count_column = 14;
+constexpr pqxx::row::size_type has_meta_column = 15;
+constexpr pqxx::row::size_type sequence_column = 16;
+
 // "status <> 'C'" and "status = 'C'" apart, so that each half can use its partial index.
-constexpr auto sql_segment_columns = R"(
-SELECT id, status, collection_id, key, unified_id, )" CAIRN_SQL_TO_US(
-  "timestamp") R"(, conjoined_part, segment_num,
-       coalesce(source_node_id, 0), coalesce(handoff_node_id, 0), coalesce(file_size, 0), coalesce(file_adler32, 1),
-       file_hash, coalesce(file_tombstone_unified_id, 0)
-FROM cairn.segment
-WHERE unified_id = $1 AND conjoined_part = $2 AND segment_num = $3 AND coalesce(handoff_node_id, 0) = $4 AND status )";
+constexpr auto sql_key = "s.unified_id = $1 AND s.conjoined_part = $2 AND s.segment_num = $3"
+                         " AND coalesce(s.handoff_node_id, 0) = $4 AND s.status ";
 
 constexpr auto sql_sequences = R"(
 SELECT sequence_num, size, padding_size, hash, adler32, value_file_id, value_file_offset
@@ -50,10 +59,12 @@ md5_digest as_md5(const pqxx::field& field) {
   return md5;
 }
 
+std::string select_segment(std::string_view condition) { return std::string{sql_segment} += condition; }
+
 void prepare_load_segment(pqxx::connection_base& connection) {
-  connection.prepare("load_segment", std::string{sql_segment_columns} + "<> 'C'");
-  connection.prepare("load_cancelled_segment",
-                     std::string{sql_segment_columns} + "= 'C' ORDER BY id DESC LIMIT 1");
+  const std::string key = sql_key;
+  connection.prepare("load_segment", select_segment(key + "<> 'C'"));
+  connection.prepare("load_cancelled_segment", select_segment(key + "= 'C' ORDER BY s.id DESC LIMIT 1"));
   connection.prepare("load_sequences", sql_sequences);
   connection.prepare("load_meta", sql_meta);
   connection.prepare("load_fence", sql_fenced);
@@ -69,22 +80,31 @@ void insert_damaged(pqxx::transaction_base& transaction, const segment_info& seg
                           numbers.finish());
 }
 
-std::optional<stored_segment> load_segment(pqxx::transaction_base& transaction, const segment_key& key) {
-  const auto query = [&](const char* statement) {
-    return transaction.exec_prepared(statement, key.version.value, key.conjoined_part, key.segment_num,
-                                     key.handoff.value);
-  };
-  auto rows = query("load_segment");
+namespace {
+
+/// @param first of the sequence's columns
+stored_sequence as_sequence(const pqxx::row& row, pqxx::row::size_type first) {
+  stored_sequence q;
+  q.info.sequence_num = row[first].as<std::int32_t>();
+  q.info.size_bytes = row[first + 1].as<std::uint32_t>();
+  q.info.padding_bytes = row[first + 2].as<std::uint32_t>();
+  q.info.md5 = as_md5(row[first + 3]);
+  q.info.adler32 = row[first + 4].as<std::uint32_t>();
+  q.value_file.value = row[first + 5].as<std::int32_t>();
+  q.data_offset_bytes = row[first + 6].as<std::uint64_t>();
+  return q;
+}
+
+pqxx::result rows_of_key(pqxx::transaction_base& transaction, const char* statement, const segment_key& key) {
+  return transaction.exec_prepared(statement, key.version.value, key.conjoined_part, key.segment_num,
+                                   key.handoff.value);
+}
+
+} // namespace
+
+std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, const pqxx::result& rows) {
   if (rows.empty())
-    rows = query("load_cancelled_segment");
-  if (rows.empty()) {
-    if (query("load_fence").empty())
-      return std::nullopt;
-    stored_segment fence;
-    fence.status = segment_status::cancelled;
-    fence.segment.version = key.version;
-    return fence;
-  }
+    return std::nullopt;
   const auto row = rows[0];
   stored_segment s;
   s.id.value = row[0].as<std::int64_t>();
@@ -101,20 +121,37 @@ std::optional<stored_segment> load_segment(pqxx::transaction_base& transaction, 
   s.file.adler32 = row[11].as<std::uint32_t>();
   s.file.md5 = as_md5(row[12]);
   s.deletes.value = row[13].as<std::uint64_t>();
-  for (const auto& sequence : transaction.exec_prepared("load_sequences", s.id.value)) {
-    stored_sequence q;
-    q.info.sequence_num = sequence[0].as<std::int32_t>();
-    q.info.size_bytes = sequence[1].as<std::uint32_t>();
-    q.info.padding_bytes = sequence[2].as<std::uint32_t>();
-    q.info.md5 = as_md5(sequence[3]);
-    q.info.adler32 = sequence[4].as<std::uint32_t>();
-    q.value_file.value = sequence[5].as<std::int32_t>();
-    q.data_offset_bytes = sequence[6].as<std::uint64_t>();
-    s.sequences.push_back(q);
+  const auto count = row[count_column].as<std::size_t>();
+  if (count == 1 && !row[sequence_column].is_null()) {
+    s.sequences.push_back(as_sequence(row, sequence_column));
+  } else if (count != 0) {
+    s.sequences.reserve(count);
+    for (const auto& sequence : transaction.exec_prepared("load_sequences", s.id.value))
+      s.sequences.push_back(as_sequence(sequence, 0));
+    if (s.sequences.size() < count) // purged in between
+      return std::nullopt;
   }
-  for (const auto& pair : transaction.exec_prepared("load_meta", s.id.value))
-    s.meta.emplace(pair[0].as<std::string>(), pair[1].as<std::string>());
+  if (row[has_meta_column].as<bool>())
+    for (const auto& pair : transaction.exec_prepared("load_meta", s.id.value))
+      s.meta.emplace(pair[0].as<std::string>(), pair[1].as<std::string>());
   return s;
+}
+
+std::optional<stored_segment> load_live_segment(pqxx::transaction_base& transaction, const segment_key& key) {
+  return take_segment(transaction, rows_of_key(transaction, "load_segment", key));
+}
+
+std::optional<stored_segment> load_segment(pqxx::transaction_base& transaction, const segment_key& key) {
+  if (auto live = load_live_segment(transaction, key))
+    return live;
+  if (auto cancelled = take_segment(transaction, rows_of_key(transaction, "load_cancelled_segment", key)))
+    return cancelled;
+  if (rows_of_key(transaction, "load_fence", key).empty())
+    return std::nullopt;
+  stored_segment fence;
+  fence.status = segment_status::cancelled;
+  fence.segment.version = key.version;
+  return fence;
 }
 
 } // namespace cairn

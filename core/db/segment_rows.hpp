@@ -1,15 +1,18 @@
 #pragma once
-/// Loads a segment's rows. Private to core/db.
+/// Loads a segment's rows. Private to core/db and core/read.
 
 #include "core/db/stored_segment.hpp"
 
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include <pqxx/connection_base>
 
 namespace pqxx {
 class field;
+class result;
 class transaction_base;
 } // namespace pqxx
 
@@ -21,6 +24,17 @@ md5_digest as_md5(const pqxx::field& field);
 /// Prepares what load_segment() executes.
 void prepare_load_segment(pqxx::connection_base& connection);
 
+/// A statement whose first row take_segment() takes.
+/// @param condition on row s of table segment, and what may follow it
+std::string select_segment(std::string_view condition);
+/// The segment of the first row, if there is one. Sequences beyond the first, and metadata, are loaded where
+/// there are any: on a connection after prepare_load_segment().
+/// @throws pqxx exceptions
+std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, const pqxx::result& rows);
+
+/// The row that holds a segment key and is not cancelled.
+/// @throws pqxx exceptions
+std::optional<stored_segment> load_live_segment(pqxx::transaction_base& transaction, const segment_key& key);
 /// What holds a segment key: the row that is not cancelled, else the newest cancelled one; a fence counts as
 /// a cancelled row with id 0.
 /// @throws pqxx exceptions

@@ -37,6 +37,9 @@ namespace {
 constexpr auto sql_newest =
   "SELECT s.unified_id FROM cairn.segment s WHERE s.collection_id = $1 AND s.key = $2"
   " AND " CAIRN_SQL_VISIBLE " ORDER BY s.unified_id DESC LIMIT 1";
+/// The index gives versions in this order; all segments of a visible version are visible.
+constexpr auto sql_newest_segment = "s.collection_id = $1 AND s.key = $2 AND " CAIRN_SQL_VISIBLE
+                                    " ORDER BY s.unified_id DESC, s.conjoined_part, s.segment_num LIMIT 1";
 constexpr auto sql_this_version =
   "SELECT s.unified_id FROM cairn.segment s WHERE s.collection_id = $1 AND s.key = $2"
   " AND s.unified_id = $3 AND " CAIRN_SQL_VISIBLE " LIMIT 1";
@@ -93,6 +96,7 @@ result<segment_reader::session*> segment_reader::connected(log_sequence_number a
     prepare_load_segment(*fresh->connection);
     auto& c = *fresh->connection;
     c.prepare("newest", sql_newest);
+    c.prepare("newest_segment", select_segment(sql_newest_segment));
     c.prepare("this_version", sql_this_version);
     c.prepare("tombstone", sql_tombstone);
     c.prepare("held", sql_held);
@@ -250,8 +254,8 @@ result<handoff_listing> segment_reader::list_handoffs(node_id node, std::int64_t
 
 result<stored_segment> segment_reader::find_segment(const segment_key& key, log_sequence_number at_least) {
   auto found = query(at_least, [&](session& s) {
-    pqxx::work snapshot(*s.connection);
-    return load_segment(snapshot, key);
+    pqxx::nontransaction transaction(*s.connection);
+    return load_live_segment(transaction, key);
   });
   if (!found)
     return pass_failure(found);
@@ -262,15 +266,9 @@ result<stored_segment> segment_reader::find_segment(const segment_key& key, log_
 
 result<stored_segment> segment_reader::find_newest(collection_id collection, const std::string& key,
                                                    log_sequence_number at_least) {
-  auto found = query(at_least, [&](session& s) -> std::optional<stored_segment> {
-    pqxx::work snapshot(*s.connection);
-    const auto visible = snapshot.exec_prepared("newest", collection.value, key);
-    if (visible.empty())
-      return std::nullopt;
-    const auto version = visible[0][0].as<std::uint64_t>();
-    const auto object = snapshot.exec_prepared1("object", collection.value, key, version);
-    return load_segment(
-      snapshot, {unified_id{version}, object[5].as<std::int32_t>(), object[6].as<std::int32_t>(), node_id{}});
+  auto found = query(at_least, [&](session& s) {
+    pqxx::nontransaction transaction(*s.connection);
+    return take_segment(transaction, transaction.exec_prepared("newest_segment", collection.value, key));
   });
   if (!found)
     return pass_failure(found);

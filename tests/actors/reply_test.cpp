@@ -112,30 +112,34 @@ TEST_F(ReplyTest, EachMessageBecomesItsOperation) {
 }
 
 TEST_F(ReplyTest, DigestsSmallPayloadsOnTheSpot) {
-  const auto message = sample_entire(1, 32 * 1024);
+  const auto message = sample_start(1, 32 * 1024);
   archive(message);
   ASSERT_EQ(inbox.submits.size(), 1U);
-  const auto& sequence = std::get<entire_request>(inbox.submits[0].request->operation).sequence;
+  const auto& sequence = std::get<start_request>(inbox.submits[0].request->operation).sequence;
   EXPECT_TRUE(sequence.digests_checked);
   EXPECT_EQ(sequence.data_crc32c, crc32c(message.data.bytes()));
 }
 
-TEST_F(ReplyTest, PassesLargePayloadsOnUnchecked) {
-  auto message = sample_start(1, 32 * 1024 + 1);
-  message.sequence.adler32 ^= 1U;
-  archive(message);
-  ASSERT_EQ(inbox.submits.size(), 1U);
+TEST_F(ReplyTest, PassesLargePayloadsAndThoseThatWaitForARoundOnUnchecked) {
+  auto large = sample_start(1, 32 * 1024 + 1);
+  large.sequence.adler32 ^= 1U;
+  archive(large);
+  auto waits = sample_entire(2);
+  waits.sequence.adler32 ^= 1U;
+  archive(waits);
+  ASSERT_EQ(inbox.submits.size(), 2U);
   EXPECT_FALSE(std::get<start_request>(inbox.submits[0].request->operation).sequence.digests_checked);
+  EXPECT_FALSE(std::get<entire_request>(inbox.submits[1].request->operation).sequence.digests_checked);
 }
 
 TEST_F(ReplyTest, RefusesDataThatDoNotMatchTheirDigests) {
-  auto message = sample_entire(1);
+  auto message = sample_start(1);
   message.sequence.md5[0] ^= 1U;
   expect_refused(message, errc::md5_mismatch);
-  message = sample_entire(1);
+  message = sample_start(1);
   message.sequence.adler32 ^= 1U;
   expect_refused(message, errc::adler32_mismatch);
-  message = sample_entire(1);
+  message = sample_start(1);
   message.data = message.data.slice(0, 9);
   expect_refused(message, errc::size_mismatch);
 }

@@ -1,3 +1,4 @@
+#include "actors/digester.hpp"
 #include "actors/writer.hpp"
 #include "core/md5_lanes.hpp"
 #include "tests/actors/actor_fixture.hpp"
@@ -164,6 +165,15 @@ TEST_F(WriterTest, TellsTheTimerOncePerRound) {
   EXPECT_EQ(inboxes.rounds_due, 2) << "the next follows at once";
 }
 
+/// An entire whose payload is still to be digested.
+entire_request undigested(std::uint64_t version, std::size_t bytes) {
+  auto request = unchecked(entire(version));
+  request.sequence.data = sample_data(bytes);
+  request.sequence.info = describe_data(request.sequence.data, 0);
+  return request;
+}
+constexpr std::size_t large = small_payload_bytes + 1;
+
 /// @returns a verdict on each job of a request
 digest_verdicts verdicts_on(const digest_request& request, const result<std::uint32_t>& verdict) {
   auto verdicts = std::make_shared<std::vector<digest_verdict>>();
@@ -172,13 +182,13 @@ digest_verdicts verdicts_on(const digest_request& request, const result<std::uin
   return {request.digester, std::move(verdicts)};
 }
 
-TEST_F(WriterTest, DigestsElsewhereWhatIsNotDigestedYet) {
-  submit_one(unchecked(entire(1)));
+TEST_F(WriterTest, HasLargePayloadsDigestedElsewhere) {
+  submit_one(undigested(1, large));
   ASSERT_EQ(inboxes.digests.size(), 1U);
   EXPECT_EQ(inboxes.rounds_due, 0);
   tell(verdicts_on(inboxes.digests[0], cairn::fail(errc::md5_mismatch, "damaged")));
   EXPECT_EQ(codes(), std::vector{errc::md5_mismatch});
-  submit_one(unchecked(entire(2)));
+  submit_one(undigested(2, large));
   ASSERT_EQ(inboxes.digests.size(), 2U);
   tell(verdicts_on(inboxes.digests[1], 17U));
   whole_round();
@@ -186,9 +196,9 @@ TEST_F(WriterTest, DigestsElsewhereWhatIsNotDigestedYet) {
 }
 
 TEST_F(WriterTest, HandsABusyDigesterTogetherWhatCameMeanwhile) {
-  constexpr int more = 20;
-  for (int i = 1; i <= 1 + more; ++i)
-    submit_one(unchecked(entire(i)));
+  constexpr std::size_t more = 20;
+  for (std::uint64_t i = 1; i <= 1 + more; ++i)
+    submit_one(undigested(i, large));
   ASSERT_EQ(inboxes.digests.size(), 1U) << "the one digester is at work";
   EXPECT_EQ(inboxes.digests[0].jobs->size(), 1U);
   tell(verdicts_on(inboxes.digests[0], 17U));
@@ -200,6 +210,42 @@ TEST_F(WriterTest, HandsABusyDigesterTogetherWhatCameMeanwhile) {
   tell(verdicts_on(inboxes.digests[2], 17U));
   whole_round();
   EXPECT_EQ(codes(), std::vector<errc>(1 + more, errc::success));
+}
+
+TEST_F(WriterTest, DigestsSmallPayloadsWhenTheirRoundBegins) {
+  submit_one(undigested(1, small_payload_bytes));
+  auto wrong = undigested(2, 10);
+  wrong.sequence.info.md5[0] ^= 1U;
+  submit_one(wrong);
+  EXPECT_TRUE(inboxes.digests.empty());
+  EXPECT_EQ(inboxes.rounds_due, 1) << "they wait for a round though nobody knows yet whether they are sound";
+  EXPECT_TRUE(codes().empty());
+  whole_round();
+  EXPECT_EQ(codes(), (std::vector{errc::md5_mismatch, errc::success}));
+}
+
+TEST_F(WriterTest, DigestsSmallPayloadsDuringARoundWhenTheyFillTheLanes) {
+  submit_one(undigested(1, 10));
+  tick();
+  for (std::uint64_t i = 2; i <= md5_lane_count; ++i)
+    submit_one(undigested(i, 10));
+  auto wrong = undigested(md5_lane_count + 1, 10);
+  wrong.sequence.info.md5[0] ^= 1U;
+  submit_one(wrong);
+  EXPECT_EQ(codes(), std::vector{errc::md5_mismatch}) << "not held up by the round";
+  written();
+  synced();
+  committed();
+  whole_round();
+  EXPECT_EQ(codes().size(), md5_lane_count + 1);
+}
+
+TEST_F(WriterTest, EndsWithSmallPayloadsStillToBeDigested) {
+  submit_one(undigested(1, 10));
+  auto done = ask<writing_stopped>(writer, stop_writing{});
+  whole_round();
+  EXPECT_EQ(codes(), std::vector{errc::success});
+  EXPECT_TRUE(done->reply);
 }
 
 TEST_F(WriterTest, LookUpNeedsNoSync) {
