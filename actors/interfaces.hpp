@@ -116,6 +116,12 @@ struct sync_tick {
   bool is_periodic; ///< the interval has passed: also look for what is idle or overdue
 };
 struct interval_tick {}; ///< an actor's delayed message to itself
+/// writer -> itself, behind the requests that it had in its mailbox: digest their small payloads, side by
+/// side.
+struct digest_gathered {};
+/// reader -> itself, behind the questions that it had in its mailbox: answer them, with one trip to the
+/// database.
+struct answer_gathered {};
 
 /// storage_node -> writer: refuse what comes, cancel what is active, answer when all is durable and answered.
 struct stop_writing {};
@@ -269,7 +275,7 @@ using writer_actor =
                    caf::reacts_to<digest_verdicts>, caf::reacts_to<records_appended>,
                    caf::reacts_to<log_synced>, caf::reacts_to<log_failed>, caf::reacts_to<space_report>,
                    caf::reacts_to<round_committed>, caf::reacts_to<sync_tick>,
-                   caf::replies_to<stop_writing>::with<writing_stopped>>;
+                   caf::reacts_to<digest_gathered>, caf::replies_to<stop_writing>::with<writing_stopped>>;
 
 /// Digests of large payloads, many side by side.
 using digester_actor = caf::typed_actor<caf::reacts_to<digest_request>>;
@@ -287,12 +293,11 @@ using node_db_actor =
 using sync_timer_actor = caf::typed_actor<caf::reacts_to<round_due>, caf::reacts_to<interval_tick>>;
 
 /// Look-ups and retrievals, over a database connection of its own.
-using reader_actor =
-  caf::typed_actor<caf::replies_to<retrieve_start>::with<retrieve_reply>,
-                   caf::replies_to<retrieve_next>::with<retrieve_reply>,
-                   caf::replies_to<lookup>::with<lookup_reply>, caf::replies_to<list_keys>::with<list_reply>,
-                   caf::replies_to<list_versions>::with<list_reply>,
-                   caf::replies_to<list_handoffs>::with<handoff_reply>, caf::reacts_to<interval_tick>>;
+using reader_actor = caf::typed_actor<
+  caf::replies_to<retrieve_start>::with<retrieve_reply>, caf::replies_to<retrieve_next>::with<retrieve_reply>,
+  caf::replies_to<lookup>::with<lookup_reply>, caf::replies_to<list_keys>::with<list_reply>,
+  caf::replies_to<list_versions>::with<list_reply>, caf::replies_to<list_handoffs>::with<handoff_reply>,
+  caf::reacts_to<answer_gathered>, caf::reacts_to<interval_tick>>;
 
 /// storage_node -> reply: these took the place of actors that failed.
 struct use_actors {
@@ -336,6 +341,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::database_finished)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::round_due)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::sync_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::interval_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::digest_gathered)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::answer_gathered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::stop_writing)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::writing_stopped)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::write_path_lost)

@@ -16,6 +16,9 @@ using self_pointer = reader_actor::stateful_pointer<reader_state>;
 /// Retrievals that one reader holds open at most.
 constexpr std::size_t max_open_retrievals = 4'096;
 
+/// Questions that are put to the database together at most.
+constexpr std::size_t max_gathered = 64;
+
 log_sequence_number acknowledged(const reader_state& state) {
   return log_sequence_number{state.options.vitals->acknowledged_lsn.load()};
 }
@@ -75,20 +78,10 @@ void make_room(reader_state& state) {
   state.retrievals.erase(oldest);
 }
 
-retrieve_reply start_retrieval(reader_state& state, const retrieve_start& request) {
-  const auto at_least = acknowledged(state);
-  result<stored_segment> segment;
-  if (request.segment.version == unified_id{}) {
-    segment = state.reader->find_newest(request.collection, request.key, at_least);
-  } else {
-    auto key = resolve(request.segment, {*state.options.nodes, state.options.limits});
-    segment = key ? state.reader->find_segment(*key, at_least) : result<stored_segment>(pass_failure(key));
-  }
-  if (!segment)
-    return failed<retrieve_reply>(request.env, std::move(segment.error()));
-
+/// The reply to a question whose segment was found.
+retrieve_reply open(reader_state& state, const retrieve_start& request, stored_segment segment) {
   open_retrieval retrieval;
-  retrieval.segment = std::move(*segment);
+  retrieval.segment = std::move(segment);
   retrieval.range = request.range;
   retrieval.last_used = std::chrono::steady_clock::now();
   aim(retrieval);
@@ -118,6 +111,15 @@ retrieve_reply start_retrieval(reader_state& state, const retrieve_start& reques
     state.retrievals.emplace(reply.retrieval, std::move(retrieval));
   }
   return reply;
+}
+
+retrieve_reply open_version(reader_state& state, const retrieve_start& request) {
+  auto key = resolve(request.segment, {*state.options.nodes, state.options.limits});
+  auto segment =
+    key ? state.reader->find_segment(*key, acknowledged(state)) : result<stored_segment>(pass_failure(key));
+  if (!segment)
+    return failed<retrieve_reply>(request.env, std::move(segment.error()));
+  return open(state, request, std::move(*segment));
 }
 
 retrieve_reply continue_retrieval(reader_state& state, const retrieve_next& request) {
@@ -216,12 +218,51 @@ Reply noticed(reader_state& state, Reply reply) {
   return reply;
 }
 
+/// Whoever is not answered yet stays in the state, for its destructor to tell.
+void answer(reader_state& state) {
+  std::vector<collection_key> keys;
+  for (const auto& question : state.gathered)
+    keys.push_back({question.request.collection, question.request.key});
+  if (keys.empty())
+    return;
+  auto found = state.reader->find_newest(keys, acknowledged(state));
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    auto& [request, promise] = state.gathered[i];
+    if (!found)
+      promise.deliver(noticed(state, failed<retrieve_reply>(request.env, found.error())));
+    else if (!(*found)[i])
+      promise.deliver(failed<retrieve_reply>(request.env, {errc::not_found, "no such key"}));
+    else
+      promise.deliver(noticed(state, open(state, request, std::move(*(*found)[i]))));
+  }
+  state.gathered.clear();
+}
+
+caf::result<retrieve_reply> start_retrieval(self_pointer self, retrieve_start request) {
+  auto& state = self->state;
+  if (request.segment.version != unified_id{})
+    return noticed(state, open_version(state, request));
+  auto promise = self->make_response_promise<retrieve_reply>();
+  state.gathered.push_back({std::move(request), promise});
+  if (state.gathered.size() == 1)
+    self->send(self, answer_gathered{});
+  if (state.gathered.size() == max_gathered)
+    answer(state);
+  return promise;
+}
+
 void close_idle(reader_state& state) {
   const auto limit = std::chrono::steady_clock::now() - state.options.idle_limit;
   std::erase_if(state.retrievals, [&](const auto& entry) { return entry.second.last_used < limit; });
 }
 
 } // namespace
+
+reader_state::~reader_state() {
+  for (auto& [request, promise] : gathered)
+    if (promise.pending())
+      promise.deliver(caf::make_error(caf::sec::runtime_error, "the reader ended"));
+}
 
 reader_actor::behavior_type reader(self_pointer self, reader_options options) {
   exit_on_exception(self);
@@ -235,12 +276,13 @@ reader_actor::behavior_type reader(self_pointer self, reader_options options) {
     std::max<std::chrono::milliseconds>(state.options.idle_limit / 4, std::chrono::milliseconds{50});
   self->delayed_send(self, sweep, interval_tick{});
   return {
-    [=](const retrieve_start& m) { return noticed(self->state, start_retrieval(self->state, m)); },
+    [=](retrieve_start& m) { return start_retrieval(self, std::move(m)); },
     [=](const retrieve_next& m) { return noticed(self->state, continue_retrieval(self->state, m)); },
     [=](const lookup& m) { return noticed(self->state, look_up(self->state, m)); },
     [=](const list_keys& m) { return noticed(self->state, list(self->state, m)); },
     [=](const list_versions& m) { return noticed(self->state, list(self->state, m)); },
     [=](const list_handoffs& m) { return noticed(self->state, list(self->state, m)); },
+    [=](answer_gathered) { answer(self->state); },
     [=](interval_tick) {
       close_idle(self->state);
       self->delayed_send(self, sweep, interval_tick{});

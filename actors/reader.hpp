@@ -11,6 +11,7 @@
 
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
 
 namespace cairn {
 
@@ -36,12 +37,24 @@ struct open_retrieval {
   std::chrono::steady_clock::time_point last_used;
 };
 
+/// A question for the newest version of a key, not yet put to the database.
+struct gathered_question {
+  retrieve_start request;
+  caf::typed_response_promise<retrieve_reply> promise;
+};
+
 struct reader_state {
   reader_state() = default;
+  reader_state(const reader_state&) = delete;
+  reader_state& operator=(const reader_state&) = delete;
+  /// Whatever ends the actor: those whose questions it gathered hear of it.
+  ~reader_state();
+
   reader_options options;
   std::unique_ptr<segment_reader> reader;
   std::unordered_map<std::uint64_t, open_retrieval> retrievals; ///< by number
   std::uint64_t next_retrieval = 1;
+  std::vector<gathered_question> gathered;
   static inline const char* name = "cairn.reader";
 };
 

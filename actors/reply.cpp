@@ -105,7 +105,7 @@ caf::result<archive_reply> submit_operation(self_pointer self, envelope env,
 }
 
 /// Small payloads that are answered when written are digested here; those that wait for a round are digested
-/// with others of that round, large ones by the digesters: both the writer's business.
+/// with those of other clients, large ones by the digesters: both the writer's business.
 result<write_operation> digest_if_small(result<write_operation> operation) {
   if (!operation)
     return operation;

@@ -62,7 +62,8 @@ void digest_small(self_pointer self) {
 }
 
 /// A digester that is free gets what has come in the meantime, so that the more there is the more is digested
-/// side by side. Small payloads gather until they fill the lanes, or their round begins.
+/// side by side. Small payloads gather until they fill the lanes, or no
+/// further request is waiting.
 void digest(self_pointer self) {
   auto& state = self->state;
   for (auto& job : state.machine->take_digest_jobs()) {
@@ -73,6 +74,8 @@ void digest(self_pointer self) {
     if (state.small.size() == md5_lane_count)
       digest_small(self);
   }
+  if (!state.small.empty() && !std::exchange(state.gathers_small, true))
+    self->send(self, digest_gathered{});
   const auto& digesters = state.neighbours->digesters;
   state.digests.resize(digesters.size());
   for (std::size_t i = 0; i < digesters.size() && !state.undigested.empty(); ++i) {
@@ -95,10 +98,9 @@ void announce_round(self_pointer self) {
   auto& state = self->state;
   const auto& timer = state.neighbours->sync_timer;
   const auto& machine = *state.machine;
-  const auto is_due = machine.round_is_due() || (machine.round_may_start() && !state.small.empty());
-  if (!is_due || state.round == announced::due)
+  if (!machine.round_is_due() || state.round == announced::due)
     return;
-  if (machine.round_is_full(state.small.size()) || state.gather_time.count() == 0) {
+  if (machine.round_is_full() || state.gather_time.count() == 0) {
     state.round = announced::due;
     self->send(timer, round_due{std::chrono::nanoseconds{0}});
   } else if (state.round == announced::nothing) {
@@ -148,7 +150,6 @@ void tick(self_pointer self, bool is_periodic) {
   } else {
     state.round = writer_state::announced::nothing;
   }
-  digest_small(self);
   if (is_periodic && !state.machine->has_unsynced())
     return;
   if (state.machine->round_is_due())
@@ -212,6 +213,10 @@ writer_actor::behavior_type writer(self_pointer self, writer_options options, wr
     [=](const space_report& m) { on_event([&](write_machine& w) { w.space_changed(m.has_space); }); },
     [=](const round_committed& m) { on_event([&](write_machine&) { commit(self, m); }); },
     [=](const sync_tick& m) { on_event([&](write_machine&) { tick(self, m.is_periodic); }); },
+    [=](digest_gathered) {
+      self->state.gathers_small = false;
+      on_event([&](write_machine&) { digest_small(self); });
+    },
     [=](stop_writing) -> caf::result<writing_stopped> {
       auto promise = self->make_response_promise<writing_stopped>();
       self->state.stopped = promise;

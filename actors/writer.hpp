@@ -28,7 +28,8 @@ struct writer_state {
   std::shared_ptr<const writer_neighbours>
     neighbours; ///< null before connect_writer: events wait in the machine
   std::unordered_map<std::uint64_t, reply_actor> clients;
-  std::vector<digest_job> small;     ///< digested here when there are enough, or their round begins
+  std::vector<digest_job> small; ///< digested here, with those of other requests
+  bool gathers_small = false;
   std::deque<digest_job> undigested; ///< for which no digester was free
   std::vector<bool> digests;         ///< which of the digesters are at work
   enum class announced { nothing, gathering, due };

@@ -100,12 +100,15 @@ pqxx::result rows_of_key(pqxx::transaction_base& transaction, const char* statem
                                    key.handoff.value);
 }
 
+std::optional<stored_segment> first_of_key(pqxx::transaction_base& transaction, const char* statement,
+                                           const segment_key& key) {
+  const auto rows = rows_of_key(transaction, statement, key);
+  return rows.empty() ? std::nullopt : take_segment(transaction, rows[0]);
+}
+
 } // namespace
 
-std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, const pqxx::result& rows) {
-  if (rows.empty())
-    return std::nullopt;
-  const auto row = rows[0];
+std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, const pqxx::row& row) {
   stored_segment s;
   s.id.value = row[0].as<std::int64_t>();
   s.status = static_cast<segment_status>(row[1].c_str()[0]);
@@ -138,13 +141,13 @@ std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, 
 }
 
 std::optional<stored_segment> load_live_segment(pqxx::transaction_base& transaction, const segment_key& key) {
-  return take_segment(transaction, rows_of_key(transaction, "load_segment", key));
+  return first_of_key(transaction, "load_segment", key);
 }
 
 std::optional<stored_segment> load_segment(pqxx::transaction_base& transaction, const segment_key& key) {
   if (auto live = load_live_segment(transaction, key))
     return live;
-  if (auto cancelled = take_segment(transaction, rows_of_key(transaction, "load_cancelled_segment", key)))
+  if (auto cancelled = first_of_key(transaction, "load_cancelled_segment", key))
     return cancelled;
   if (rows_of_key(transaction, "load_fence", key).empty())
     return std::nullopt;

@@ -12,7 +12,7 @@
 
 namespace pqxx {
 class field;
-class result;
+class row;
 class transaction_base;
 } // namespace pqxx
 
@@ -24,13 +24,15 @@ md5_digest as_md5(const pqxx::field& field);
 /// Prepares what load_segment() executes.
 void prepare_load_segment(pqxx::connection_base& connection);
 
-/// A statement whose first row take_segment() takes.
+/// A statement whose rows take_segment() takes.
 /// @param condition on row s of table segment, and what may follow it
 std::string select_segment(std::string_view condition);
-/// The segment of the first row, if there is one. Sequences beyond the first, and metadata, are loaded where
-/// there are any: on a connection after prepare_load_segment().
+/// How many columns it has.
+inline constexpr int segment_column_count = 23;
+/// A row's segment; none when it was purged in the meantime. Sequences beyond the first, and metadata, are
+/// loaded where there are any: on a connection after prepare_load_segment().
 /// @throws pqxx exceptions
-std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, const pqxx::result& rows);
+std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, const pqxx::row& row);
 
 /// The row that holds a segment key and is not cancelled.
 /// @throws pqxx exceptions

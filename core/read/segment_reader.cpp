@@ -1,5 +1,6 @@
 #include "core/read/segment_reader.hpp"
 
+#include "core/db/array_literal.hpp"
 #include "core/db/database_session.hpp"
 #include "core/db/segment_rows.hpp"
 #include "core/db/sql_time.hpp"
@@ -38,8 +39,9 @@ constexpr auto sql_newest =
   "SELECT s.unified_id FROM cairn.segment s WHERE s.collection_id = $1 AND s.key = $2"
   " AND " CAIRN_SQL_VISIBLE " ORDER BY s.unified_id DESC LIMIT 1";
 /// The index gives versions in this order; all segments of a visible version are visible.
-constexpr auto sql_newest_segment = "s.collection_id = $1 AND s.key = $2 AND " CAIRN_SQL_VISIBLE
-                                    " ORDER BY s.unified_id DESC, s.conjoined_part, s.segment_num LIMIT 1";
+constexpr auto sql_newest_segment =
+  "s.collection_id = i.collection_id AND s.key = i.key AND " CAIRN_SQL_VISIBLE
+  " ORDER BY s.unified_id DESC, s.conjoined_part, s.segment_num LIMIT 1";
 constexpr auto sql_this_version =
   "SELECT s.unified_id FROM cairn.segment s WHERE s.collection_id = $1 AND s.key = $2"
   " AND s.unified_id = $3 AND " CAIRN_SQL_VISIBLE " LIMIT 1";
@@ -96,7 +98,10 @@ result<segment_reader::session*> segment_reader::connected(log_sequence_number a
     prepare_load_segment(*fresh->connection);
     auto& c = *fresh->connection;
     c.prepare("newest", sql_newest);
-    c.prepare("newest_segment", select_segment(sql_newest_segment));
+    c.prepare("newest_segments",
+              fmt::format("SELECT found.*, i.place FROM unnest($1::int4[], $2::text[]) WITH ORDINALITY"
+                          " AS i (collection_id, key, place), LATERAL ({}) AS found",
+                          select_segment(sql_newest_segment)));
     c.prepare("this_version", sql_this_version);
     c.prepare("tombstone", sql_tombstone);
     c.prepare("held", sql_held);
@@ -264,17 +269,23 @@ result<stored_segment> segment_reader::find_segment(const segment_key& key, log_
   return std::move(**found);
 }
 
-result<stored_segment> segment_reader::find_newest(collection_id collection, const std::string& key,
-                                                   log_sequence_number at_least) {
-  auto found = query(at_least, [&](session& s) {
+result<std::vector<std::optional<stored_segment>>>
+segment_reader::find_newest(std::span<const collection_key> keys, log_sequence_number at_least) {
+  return query(at_least, [&](session& s) {
+    array_literal collections, texts;
+    for (const auto& key : keys) {
+      collections.add(key.collection.value);
+      texts.add_text(key.key);
+    }
+    std::vector<std::optional<stored_segment>> out(keys.size());
     pqxx::nontransaction transaction(*s.connection);
-    return take_segment(transaction, transaction.exec_prepared("newest_segment", collection.value, key));
+    for (const auto& row :
+         transaction.exec_prepared("newest_segments", collections.finish(), texts.finish())) {
+      const auto place = row[segment_column_count].as<std::size_t>() - 1; // SQL counts from 1
+      out.at(place) = take_segment(transaction, row);
+    }
+    return out;
   });
-  if (!found)
-    return pass_failure(found);
-  if (!*found)
-    return fail(errc::not_found, "no such key");
-  return std::move(**found);
 }
 
 /// 0 = the file has no row.

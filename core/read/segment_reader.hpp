@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,12 @@ struct visible_version {
 struct key_listing {
   std::vector<listed_key> keys;
   bool is_truncated = false;
+};
+
+/// What a reader asks for.
+struct collection_key {
+  collection_id collection;
+  std::string key;
 };
 
 /// What is held here for another node.
@@ -63,10 +70,10 @@ public:
                                         log_sequence_number at_least);
   /// The final segment that holds a key. @error not_found, database_unavailable
   result<stored_segment> find_segment(const segment_key& key, log_sequence_number at_least);
-  /// The segment with the smallest number of the newest visible version. @error not_found,
-  /// database_unavailable
-  result<stored_segment> find_newest(collection_id collection, const std::string& key,
-                                     log_sequence_number at_least);
+  /// Of each key the segment with the smallest number of the newest visible version, all in one trip to the
+  /// database. @error database_unavailable
+  result<std::vector<std::optional<stored_segment>>> find_newest(std::span<const collection_key> keys,
+                                                                 log_sequence_number at_least);
 
   /// The receipt of a final segment, but for its round, which no record tells; read from the value file, not
   /// from rows.

@@ -4,8 +4,10 @@
 #include "core/disk/disk.hpp"
 #include "core/messages.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
+#include <thread>
 
 namespace cairn {
 
@@ -26,7 +28,8 @@ struct node_settings {
   std::uint64_t min_reserve_bytes = 1ULL << 30U;
   io_mode io = io_mode::direct;
   std::size_t reader_count = 4;
-  std::size_t digester_count = 2;
+  /// One serves several cores: the more payloads it gets at a time, the faster it is.
+  std::size_t digester_count = std::max(1U, std::thread::hardware_concurrency() / 4);
   node_limits limits;
 };
 

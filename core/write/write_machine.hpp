@@ -110,10 +110,7 @@ public:
   /// A completion waits, or the end does, and no round is under way: start_round() at once.
   [[nodiscard]] bool round_is_due() const;
   /// About as many wait as had the last round or waited beside it: more are not to be expected at once.
-  /// @param more of which it does not know yet
-  [[nodiscard]] bool round_is_full(std::size_t more = 0) const;
-  /// None is under way, or about to be.
-  [[nodiscard]] bool round_may_start() const { return !under_way_ && !append_syncs_ && !round_wanted_; }
+  [[nodiscard]] bool round_is_full() const;
   /// Something is written or about to be, and not yet part of a round.
   [[nodiscard]] bool has_unsynced() const;
   /// Nothing active, nothing waiting, nothing under way.

@@ -102,7 +102,7 @@ void write_machine::appended(std::vector<placement> placements, std::vector<valu
 // --- rounds ---
 
 bool write_machine::round_is_due() const {
-  if (!round_may_start())
+  if (under_way_ || append_syncs_ || round_wanted_)
     return false;
   const auto completes = [](const auto& entries) {
     return std::any_of(entries.begin(), entries.end(),
@@ -112,11 +112,10 @@ bool write_machine::round_is_due() const {
          || completes(unwritten_entries_) || completes(appending_entries_);
 }
 
-bool write_machine::round_is_full(std::size_t more) const {
+bool write_machine::round_is_full() const {
   constexpr std::size_t tolerance = 8; // a client in so many may have gone, or do something else
   return stopping_
-         || completions_.size() + waiting_look_ups_.size() + more
-              >= expected_waits_ - expected_waits_ / tolerance;
+         || completions_.size() + waiting_look_ups_.size() >= expected_waits_ - expected_waits_ / tolerance;
 }
 
 bool write_machine::written_waits() const {

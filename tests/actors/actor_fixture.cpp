@@ -14,6 +14,7 @@ writer_actor::behavior_type writer_stub(writer_actor::pointer, writer_inbox* inb
     [=](const submit& m) { inbox->submits.push_back(m); },
     [=](const client_gone& m) { inbox->clients_gone.push_back(m.client); },
     [](const digest_verdicts&) {},
+    [](digest_gathered) {},
     [=](const records_appended& m) {
       inbox->order.emplace_back("appended");
       inbox->appended.push_back(m);
@@ -56,6 +57,7 @@ reader_actor::behavior_type reader_stub(reader_actor::pointer self, reader_inbox
     [=](const list_keys& m) { return answer_question<list_reply>(self, inbox, m); },
     [=](const list_versions& m) { return answer_question<list_reply>(self, inbox, m); },
     [=](const list_handoffs& m) { return answer_question<handoff_reply>(self, inbox, m); },
+    [](answer_gathered) {},
     [](interval_tick) {},
   };
 }
