@@ -556,11 +556,13 @@ TEST_F(NodeTest, ClientThatLeavesIsForgotten) {
 }
 
 TEST_F(NodeTest, StatusCountsWhatHappened) {
-  const auto before = ask<status_reply>(*client_, get_status{});
+  harness::local_node fresh; // on the other one, clients of other tests may have left something under way
+  const auto client = fresh.attach();
+  const auto before = ask<status_reply>(*client, get_status{});
   EXPECT_EQ(before.phase, node_phase::ready);
   EXPECT_EQ(before.waits_for, "");
-  EXPECT_EQ(before.cluster, node().settings().cluster_name);
-  EXPECT_EQ(before.node, node().settings().node_name);
+  EXPECT_EQ(before.cluster, fresh.settings().cluster_name);
+  EXPECT_EQ(before.node, fresh.settings().node_name);
   EXPECT_EQ(before.database, "connected");
   EXPECT_EQ(before.actor_restarts, 0U);
   EXPECT_TRUE(before.has_space);
@@ -568,16 +570,16 @@ TEST_F(NodeTest, StatusCountsWhatHappened) {
   EXPECT_EQ(before.spaces[0].purpose, "journal");
   EXPECT_GT(before.spaces[0].total_bytes, before.spaces[0].available_bytes);
 
-  const auto entire = make_object(*client_, "counted", {1'000});
-  const auto pieces = make_object(*client_, "counted too", {2'000, 3'000});
-  ASSERT_EQ(archive(*client_, entire).result, errc::success);
-  ASSERT_EQ(ask<archive_reply>(*client_, start_of(pieces)).result, errc::success);
-  await_status(*client_, [&](const auto& s) { return s.active_segments == before.active_segments + 1; });
-  const auto last = ask<archive_reply>(*client_, final_of(pieces));
+  const auto entire = make_object(*client, "counted", {1'000});
+  const auto pieces = make_object(*client, "counted too", {2'000, 3'000});
+  ASSERT_EQ(archive(*client, entire).result, errc::success);
+  ASSERT_EQ(ask<archive_reply>(*client, start_of(pieces)).result, errc::success);
+  await_status(*client, [&](const auto& s) { return s.active_segments == before.active_segments + 1; });
+  const auto last = ask<archive_reply>(*client, final_of(pieces));
   ASSERT_EQ(last.result, errc::success);
-  ASSERT_EQ(archive(*client_, entire).result, errc::success); // a repeat
+  ASSERT_EQ(archive(*client, entire).result, errc::success); // a repeat
 
-  const auto after = ask<status_reply>(*client_, get_status{});
+  const auto after = ask<status_reply>(*client, get_status{});
   EXPECT_EQ(after.archives, before.archives + 2) << "repeats do not count";
   EXPECT_GE(after.bytes_archived, before.bytes_archived + 6'000);
   EXPECT_GT(after.rounds, before.rounds);
