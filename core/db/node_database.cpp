@@ -277,8 +277,8 @@ result<std::vector<segment_key>> node_database::cancelled_keys(std::size_t limit
 }
 
 node_database::round_outcome node_database::apply(const round& facts, bool one_by_one) {
-  session_->open_round = std::make_unique<round_transaction>(*session_->connection, facts.expected_position,
-                                                             facts.new_position);
+  session_->open_round =
+    std::make_unique<round_transaction>(*session_->connection, facts.expected_position, facts.new_position);
   auto& transaction = session_->open_round->statements();
   if (session_->open_round->first().affected_rows() != 1)
     throw position_mismatch{};
