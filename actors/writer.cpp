@@ -62,8 +62,7 @@ void digest_small(self_pointer self) {
 }
 
 /// A digester that is free gets what has come in the meantime, so that the more there is the more is digested
-/// side by side. Small payloads gather until they fill the lanes, or no
-/// further request is waiting.
+/// side by side. Small payloads gather until they fill the lanes, or no further request is waiting.
 void digest(self_pointer self) {
   auto& state = self->state;
   for (auto& job : state.machine->take_digest_jobs()) {
