@@ -52,7 +52,7 @@ struct digest_request {
 };
 struct digest_verdict {
   std::uint64_t number; ///< of the job
-  result<std::uint32_t> crc32c;
+  result<data_checksums> checksums;
 };
 struct digest_verdicts {
   std::size_t digester;

@@ -150,7 +150,6 @@ node_db_actor::behavior_type node_db(self_pointer self, node_db_options options,
   state.database = std::move(recovered->database);
   state.position = recovered->machine.position;
   state.retry_after = state.options.first_retry;
-  state.options.vitals->set_database("connected");
   look_for_readers(self);
   return {
     [=](const fold_round& message) {

@@ -51,20 +51,24 @@ void aim(open_retrieval& retrieval) {
   }
 }
 
-/// Reads one sequence and cuts it to the range.
+/// Reads of one sequence what lies in the range.
 result<retrieved_sequence> fetch(segment_reader& reader, const open_retrieval& retrieval,
                                  std::int32_t index) {
   const auto at = static_cast<std::size_t>(index);
-  auto data = reader.read_sequence(retrieval.segment, at);
-  if (!data)
-    return pass_failure(data);
   const auto begin = retrieval.begins[at];
   retrieved_sequence out;
   out.info = retrieval.segment.sequences[at].info;
-  const auto from = std::max(retrieval.range.first, begin) - begin;
-  const auto to = std::min<std::uint64_t>(retrieval.range.last - begin, out.info.size_bytes - 1U);
-  out.offset_bytes = static_cast<std::uint32_t>(from);
-  out.data = data->empty() ? *data : data->slice(from, to - from + 1);
+  value_file_cache::data_part part;
+  if (out.info.size_bytes != 0) {
+    part.offset_bytes = static_cast<std::uint32_t>(std::max(retrieval.range.first, begin) - begin);
+    const auto last = std::min<std::uint64_t>(retrieval.range.last - begin, out.info.size_bytes - 1U);
+    part.size_bytes = static_cast<std::uint32_t>(last) - part.offset_bytes + 1;
+  }
+  auto data = reader.read_sequence(retrieval.segment, at, part);
+  if (!data)
+    return pass_failure(data);
+  out.offset_bytes = part.offset_bytes;
+  out.data = std::move(*data);
   return out;
 }
 

@@ -120,10 +120,10 @@ result<write_operation> digest_if_small(result<write_operation> operation) {
     *operation);
   if (sequence == nullptr || sequence->data.size() > small_payload_bytes)
     return operation;
-  auto crc = check_digests(sequence->info, sequence->data);
-  if (!crc)
-    return pass_failure(crc);
-  sequence->data_crc32c = *crc;
+  auto checksums = check_digests(sequence->info, sequence->data);
+  if (!checksums)
+    return pass_failure(checksums);
+  sequence->checksums = std::move(*checksums);
   sequence->digests_checked = true;
   return operation;
 }

@@ -84,7 +84,6 @@ value_file_actor::behavior_type value_file(self_pointer self, value_file_options
   exit_on_exception(self);
   self->state.options = std::move(options);
   self->state.log = std::move(recovered->log);
-  publish_size(self->state);
   check_space(self);
   self->delayed_send(self, self->state.options.space_check_interval, interval_tick{});
   return {

@@ -10,7 +10,7 @@
 
 namespace cairn {
 
-/// Shared by the actors of one node; every member is thread-safe.
+/// Shared by the actors of one node; every member is thread-safe. storage_node fills in what recovery found.
 struct node_vitals {
   // writer
   std::atomic<std::int64_t> active_segments{0};

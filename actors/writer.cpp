@@ -55,10 +55,10 @@ void digest_small(self_pointer self) {
   std::vector<std::span<const std::byte>> data;
   for (const auto& job : jobs)
     data.push_back(job.data.bytes());
-  const auto digests = digest_payloads(data);
+  auto digests = digest_payloads(data);
   const auto now = self->clock().now();
   for (std::size_t i = 0; i < jobs.size(); ++i)
-    state.machine->digested(jobs[i].number, compare_digests(jobs[i].expected, digests[i]), now);
+    state.machine->digested(jobs[i].number, compare_digests(jobs[i].expected, std::move(digests[i])), now);
 }
 
 /// A digester that is free gets what has come in the meantime, so that the more there is the more is digested
@@ -173,7 +173,6 @@ writer_actor::behavior_type writer(self_pointer self, writer_options options, wr
   exit_on_exception(self);
   auto& state = self->state;
   state.options = std::move(options);
-  state.options.vitals->acknowledged_lsn = start.position.value;
   state.machine.emplace(state.options.machine, std::move(start));
   // Each handler is one event of the machine, then what it asks for.
   const auto on_event = [self](auto&& event) {
@@ -192,7 +191,7 @@ writer_actor::behavior_type writer(self_pointer self, writer_options options, wr
       self->state.digests[m.digester] = false;
       on_event([&](write_machine& w) {
         for (const auto& verdict : *m.verdicts)
-          w.digested(verdict.number, verdict.crc32c, self->clock().now());
+          w.digested(verdict.number, verdict.checksums, self->clock().now());
       });
     },
     [=](const records_appended& m) {

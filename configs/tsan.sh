@@ -22,6 +22,9 @@ if [[ ! -e "$caf/lib/libcaf_core.so" ]]; then
     -o "Dir::State::lists=$caf/lists" -o APT::Sandbox::User=root)
   (cd "$caf" && "${apt[@]}" update && "${apt[@]}" source --download-only --tar-only actor-framework)
   tar -xf "$caf/actor-framework_$version.orig.tar.gz" -C "$caf"
+  # Newer compilers want a header that this one forgets; the distribution patches it likewise.
+  sed -i '0,/^#include </s//#include <limits>\n#include </' \
+    "$caf/actor-framework-$version/libcaf_io/caf/io/network/receive_buffer.hpp"
   cmake -S "$caf/actor-framework-$version" -B "$caf/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCMAKE_CXX_FLAGS='-fsanitize=thread -g1' -DCMAKE_SHARED_LINKER_FLAGS=-fsanitize=thread \
     -DCMAKE_INSTALL_PREFIX="$caf" -DCAF_NO_EXAMPLES=yes -DCAF_NO_UNIT_TESTS=yes -DCAF_NO_TOOLS=yes \

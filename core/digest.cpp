@@ -15,9 +15,6 @@ namespace cairn {
 
 namespace {
 
-/// Small enough to stay in the first-level cache while each digest passes over it.
-constexpr std::size_t pass_bytes = 16 * 1024;
-
 EVP_MD_CTX* as_context(void* context) { return static_cast<EVP_MD_CTX*>(context); }
 
 /// Looking the algorithm up costs as much as hashing a small payload: done once.
@@ -72,6 +69,27 @@ md5_digest md5_hasher::digest() const {
   return out;
 }
 
+namespace {
+
+/// Takes the next block of so many bytes in all.
+void add_block(data_checksums& to, std::span<const std::byte> block, std::size_t data_bytes) {
+  to.crc32c = crc32c(block, to.crc32c);
+  if (data_bytes > checksum_block_bytes)
+    to.blocks.push_back(crc32c(block));
+}
+
+} // namespace
+
+data_checksums checksum_data(std::span<const std::byte> data) {
+  data_checksums out;
+  for (auto left = data; !left.empty();) {
+    const auto block = left.first(std::min(left.size(), checksum_block_bytes));
+    add_block(out, block, data.size());
+    left = left.subspan(block.size());
+  }
+  return out;
+}
+
 payload_digests digest_payload(std::span<const std::byte> data) {
   // One context a thread: making one costs more than hashing a small payload.
   thread_local const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context{EVP_MD_CTX_new(),
@@ -79,12 +97,12 @@ payload_digests digest_payload(std::span<const std::byte> data) {
   if (!context || EVP_DigestInit_ex2(context.get(), md5_algorithm(), nullptr) != 1)
     throw std::bad_alloc();
   payload_digests out;
-  while (!data.empty()) {
-    const auto piece = data.first(std::min(data.size(), pass_bytes));
-    EVP_DigestUpdate(context.get(), piece.data(), piece.size());
-    out.adler32 = libdeflate_adler32(out.adler32, piece.data(), piece.size());
-    out.crc32c = crc32c(piece, out.crc32c);
-    data = data.subspan(piece.size());
+  for (auto left = data; !left.empty();) { // a block stays in the cache for all that is computed of it
+    const auto block = left.first(std::min(left.size(), checksum_block_bytes));
+    EVP_DigestUpdate(context.get(), block.data(), block.size());
+    out.adler32 = libdeflate_adler32(out.adler32, block.data(), block.size());
+    add_block(out.checksums, block, data.size());
+    left = left.subspan(block.size());
   }
   EVP_DigestFinal_ex(context.get(), out.md5.data(), nullptr);
   return out;
@@ -103,7 +121,8 @@ std::vector<payload_digests> digest_payloads(std::span<const std::span<const std
   md5_of_many(data, md5);
   for (std::size_t i = 0; i < data.size(); ++i) {
     const auto& each = data[i];
-    out.push_back({md5[i], each.empty() ? 1 : libdeflate_adler32(1, each.data(), each.size()), crc32c(each)});
+    out.push_back(
+      {md5[i], each.empty() ? 1 : libdeflate_adler32(1, each.data(), each.size()), checksum_data(each)});
   }
   return out;
 }

@@ -38,11 +38,29 @@ private:
   std::unique_ptr<void, context_deleter> context_;
 };
 
-/// All three of one payload, in one pass through the cache.
+/// Data longer than this have a checksum for each block of it, so that a part can be verified by itself.
+inline constexpr std::size_t checksum_block_bytes = 32U << 10U;
+
+/// How many block checksums so many bytes have. A single block has none: the checksum of the whole is its
+/// own.
+constexpr std::size_t checksum_block_count(std::size_t data_bytes) {
+  return data_bytes <= checksum_block_bytes ? 0 : (data_bytes - 1) / checksum_block_bytes + 1;
+}
+
+/// What stored bytes are verified with each time they are read.
+struct data_checksums {
+  std::uint32_t crc32c = 0;          ///< of all
+  std::vector<std::uint32_t> blocks; ///< CRC-32C of each block
+
+  bool operator==(const data_checksums&) const = default;
+};
+data_checksums checksum_data(std::span<const std::byte> data);
+
+/// All of one payload, in one pass through the cache.
 struct payload_digests {
   md5_digest md5{};
   std::uint32_t adler32 = 1;
-  std::uint32_t crc32c = 0;
+  data_checksums checksums;
 };
 payload_digests digest_payload(std::span<const std::byte> data);
 /// The same of many payloads, side by side: several times as fast.

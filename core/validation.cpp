@@ -409,18 +409,18 @@ result<void> validate(const hello& message) {
                 [&] { return check_envelope_text(message.incarnation, "incarnation"); });
 }
 
-result<std::uint32_t> check_digests(const sequence_info& expected, const payload& data) {
+result<data_checksums> check_digests(const sequence_info& expected, const payload& data) {
   return compare_digests(expected, digest_payload(data.bytes()));
 }
 
-result<std::uint32_t> compare_digests(const sequence_info& expected, const payload_digests& digests) {
+result<data_checksums> compare_digests(const sequence_info& expected, payload_digests digests) {
   if (digests.md5 != expected.md5)
     return fail(errc::md5_mismatch, fmt::format("data have MD5 {}, the message says {}", to_hex(digests.md5),
                                                 to_hex(expected.md5)));
   if (digests.adler32 != expected.adler32)
     return fail(errc::adler32_mismatch,
                 fmt::format("data have Adler-32 {}, the message says {}", digests.adler32, expected.adler32));
-  return digests.crc32c;
+  return std::move(digests.checksums);
 }
 
 } // namespace cairn

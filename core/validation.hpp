@@ -70,8 +70,8 @@ result<void> validate(const hello& message);
 result<segment_key> resolve(const named_segment_key& key, const validation_context& context);
 
 /// Digests the data and compares them with what the message says.
-/// @returns the CRC-32C. @error md5_mismatch, adler32_mismatch
-result<std::uint32_t> check_digests(const sequence_info& expected, const payload& data);
-result<std::uint32_t> compare_digests(const sequence_info& expected, const payload_digests& digests);
+/// @returns what they will be verified with. @error md5_mismatch, adler32_mismatch
+result<data_checksums> check_digests(const sequence_info& expected, const payload& data);
+result<data_checksums> compare_digests(const sequence_info& expected, payload_digests digests);
 
 } // namespace cairn

@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 namespace cairn {
@@ -21,6 +22,8 @@ result<host_port> parse_address(const std::string& text) {
   if (address.host.front() == '[' && address.host.back() == ']')
     address.host = address.host.substr(1, address.host.size() - 2);
   else if (address.host.find(':') != std::string::npos)
+    return wrong();
+  if (address.host.find_first_of("[]") != std::string::npos)
     return wrong();
   const auto* begin = text.data() + colon + 1;
   const auto* end = text.data() + text.size();
@@ -53,7 +56,9 @@ std::string to_string(const host_port& address) {
 }
 
 bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+  in_addr v4{};
+  const auto is_v4 = ::inet_pton(AF_INET, host.c_str(), &v4) == 1;
+  return host == "localhost" || host == "::1" || (is_v4 && (ntohl(v4.s_addr) >> 24U) == 127);
 }
 
 } // namespace cairn

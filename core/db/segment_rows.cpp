@@ -108,6 +108,13 @@ std::optional<stored_segment> first_of_key(pqxx::transaction_base& transaction, 
 
 } // namespace
 
+metadata load_meta(pqxx::transaction_base& transaction, segment_id segment) {
+  metadata meta;
+  for (const auto& pair : transaction.exec_prepared("load_meta", segment.value))
+    meta.emplace(pair[0].as<std::string>(), pair[1].as<std::string>());
+  return meta;
+}
+
 std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, const pqxx::row& row) {
   stored_segment s;
   s.id.value = row[0].as<std::int64_t>();
@@ -135,8 +142,7 @@ std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, 
       return std::nullopt;
   }
   if (row[has_meta_column].as<bool>())
-    for (const auto& pair : transaction.exec_prepared("load_meta", s.id.value))
-      s.meta.emplace(pair[0].as<std::string>(), pair[1].as<std::string>());
+    s.meta = load_meta(transaction, s.id);
   return s;
 }
 

@@ -21,7 +21,7 @@ namespace cairn {
 /// A digest column; zeros for NULL.
 md5_digest as_md5(const pqxx::field& field);
 
-/// Prepares what load_segment() executes.
+/// Prepares what load_segment() and load_meta() execute.
 void prepare_load_segment(pqxx::connection_base& connection);
 
 /// A statement whose rows take_segment() takes.
@@ -33,6 +33,9 @@ inline constexpr int segment_column_count = 23;
 /// loaded where there are any: on a connection after prepare_load_segment().
 /// @throws pqxx exceptions
 std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, const pqxx::row& row);
+
+/// @throws pqxx exceptions
+metadata load_meta(pqxx::transaction_base& transaction, segment_id segment);
 
 /// The row that holds a segment key and is not cancelled.
 /// @throws pqxx exceptions

@@ -33,7 +33,7 @@ constexpr std::size_t header_bytes_for(std::size_t fields) {
   return round_up(record_frame_bytes + fields, record_alignment_bytes);
 }
 
-// Sizes of the fields before the names that end a header; see FORMAT.md.
+// Sizes of the fields before what ends a header and varies in size; see FORMAT.md.
 constexpr std::size_t sequence_fields = 80;
 constexpr std::size_t final_fields = 96;
 constexpr std::size_t cancel_fields = 40;
@@ -45,7 +45,10 @@ constexpr std::size_t node_fields = 16;
 constexpr std::size_t file_space_fields = 24;
 
 struct header_size {
-  std::size_t operator()(const sequence_record& r) const { return sequence_fields + r.of.segment.key.size(); }
+  std::size_t operator()(const sequence_record& r) const {
+    return sequence_fields + checksum_block_count(r.sequence.size_bytes) * sizeof(std::uint32_t)
+           + r.of.segment.key.size();
+  }
   std::size_t operator()(const final_record& r) const { return final_fields + r.of.segment.key.size(); }
   std::size_t operator()(const cancel_record&) const { return cancel_fields; }
   std::size_t operator()(const tombstone_record& r) const {
@@ -132,6 +135,8 @@ void put_fields(byte_writer& out, const sequence_record& r) {
   out.put(narrow<std::uint16_t>(r.of.segment.key.size()));
   out.put(std::uint16_t{0});
   out.put(std::uint32_t{0});
+  for (const auto block : r.checksums.blocks)
+    out.put(block);
   out.text(r.of.segment.key);
 }
 
@@ -145,8 +150,11 @@ sequence_record get_sequence(byte_reader& in, std::uint32_t data_bytes, std::uin
   in.raw(r.sequence.md5.data(), r.sequence.md5.size());
   const auto key_bytes = in.get<std::uint16_t>();
   in.skip(6);
+  r.checksums.crc32c = data_crc32c;
+  r.checksums.blocks.resize(checksum_block_count(data_bytes));
+  for (auto& block : r.checksums.blocks)
+    block = in.get<std::uint32_t>();
   r.of.segment.key = in.text(key_bytes);
-  r.data_crc32c = data_crc32c;
   return r;
 }
 
@@ -455,7 +463,11 @@ std::vector<std::byte> encode_record_data(const record_body& body) {
 
 std::uint32_t encode_record_header(const record_body& body, const record_frame& frame,
                                    std::uint32_t data_crc32c, std::span<std::byte> out_bytes) {
-  if (out_bytes.size() > max_record_header_bytes || record_data_bytes(body) > max_record_data_bytes)
+  const auto* sequence = std::get_if<sequence_record>(&body);
+  if (out_bytes.size() > max_record_header_bytes || record_data_bytes(body) > max_record_data_bytes
+      || (sequence != nullptr
+          && (sequence->data.size() != sequence->sequence.size_bytes
+              || sequence->checksums.blocks.size() != checksum_block_count(sequence->data.size()))))
     __builtin_trap();
   byte_writer out(out_bytes);
   out.text(record_magic);

@@ -62,7 +62,8 @@ std::size_t record_total_bytes(const record_body& body);
 std::vector<std::byte> encode_record_data(const record_body& body);
 
 /// Writes the header into `out`, which has record_header_bytes(body) bytes. A record past
-/// max_record_header_bytes or max_record_data_bytes could not be read back: a programmer's error that traps.
+/// max_record_header_bytes or max_record_data_bytes, or a sequence without its data's checksums, could not be
+/// read back: a programmer's error that traps.
 /// @returns the header's CRC-32C
 std::uint32_t encode_record_header(const record_body& body, const record_frame& frame,
                                    std::uint32_t data_crc32c, std::span<std::byte> out);

@@ -2,6 +2,7 @@
 /// Records of the log: one struct for each fact. The bytes are described in FORMAT.md beside this file.
 
 #include "core/archive.hpp"
+#include "core/digest.hpp"
 #include "core/payload.hpp"
 
 #include <string>
@@ -24,7 +25,7 @@ struct segment_identity {
 struct sequence_record {
   segment_identity of;
   sequence_info sequence;
-  std::uint32_t data_crc32c = 0;
+  data_checksums checksums;
   payload data; ///< empty when the record was read by a scan
 };
 

@@ -174,7 +174,7 @@ result<placement> value_log::encode(const record_body& body) {
   const auto* sequence = std::get_if<sequence_record>(&body);
   const auto small_data = sequence == nullptr ? encode_record_data(body) : std::vector<std::byte>{};
   const auto data = sequence == nullptr ? std::span<const std::byte>(small_data) : sequence->data.bytes();
-  const auto data_crc = sequence == nullptr ? crc32c(data) : sequence->data_crc32c;
+  const auto data_crc = sequence == nullptr ? crc32c(data) : sequence->checksums.crc32c;
   const auto header_bytes = record_header_bytes(body);
 
   placement at;

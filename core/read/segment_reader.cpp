@@ -48,18 +48,23 @@ constexpr auto sql_this_version =
 constexpr auto sql_tombstone = "SELECT " CAIRN_SQL_TO_US(
   "timestamp") " FROM cairn.segment WHERE collection_id = $1"
                " AND key = $2 AND unified_id = $3 AND status = 'T' AND handoff_node_id IS NULL LIMIT 1";
-constexpr auto sql_held =
-  "SELECT s.conjoined_part, s.segment_num, count(q.sequence_num), coalesce(sum(q.size), 0)::int8,"
-  " (array_agg(q.value_file_id ORDER BY q.sequence_num))[1],"
-  " (array_agg(q.value_file_offset ORDER BY q.sequence_num))[1]"
-  " FROM cairn.segment s LEFT JOIN cairn.segment_sequence q ON q.segment_id = s.id"
-  " WHERE s.collection_id = $1 AND s.key = $2 AND s.unified_id = $3 AND s.status = 'F'"
-  " AND s.handoff_node_id IS NULL GROUP BY s.id ORDER BY s.conjoined_part, s.segment_num";
-constexpr auto sql_object = "SELECT " CAIRN_SQL_OBJECT_SIZE ", s.file_adler32, s.file_hash, " CAIRN_SQL_TO_US(
-  "s.timestamp") ", s.id, s.conjoined_part, s.segment_num"
-                 " FROM cairn.segment s WHERE s.collection_id = $1 AND s.key = $2 AND s.unified_id = $3"
-                 " AND s.status = 'F' AND s.handoff_node_id IS NULL ORDER BY s.conjoined_part, s.segment_num "
-                 "LIMIT 1";
+/// The segments of a visible version, with what they hold.
+/// @param version a statement that gives its unified id
+std::string select_version(std::string_view version) {
+  return fmt::format(
+    "SELECT s.unified_id, " CAIRN_SQL_OBJECT_SIZE ", s.file_adler32, s.file_hash, " CAIRN_SQL_TO_US(
+      "s.timestamp") ", s.id, s.conjoined_part, s.segment_num, held.*,"
+                     " EXISTS (SELECT FROM cairn.meta m WHERE m.segment_id = s.id)"
+                     " FROM ({}) AS version, cairn.segment s, LATERAL"
+                     " (SELECT count(*), coalesce(sum(q.size), 0)::int8,"
+                     "  (array_agg(q.value_file_id ORDER BY q.sequence_num))[1],"
+                     "  (array_agg(q.value_file_offset ORDER BY q.sequence_num))[1]"
+                     "  FROM cairn.segment_sequence q WHERE q.segment_id = s.id) AS held"
+                     " WHERE s.collection_id = $1 AND s.key = $2 AND s.unified_id = version.unified_id"
+                     " AND s.status = 'F' AND s.handoff_node_id IS NULL"
+                     " ORDER BY s.conjoined_part, s.segment_num",
+    version);
+}
 // The index on (collection_id, key, unified_id DESC) gives the rows in this very order: no sort, and it stops
 // early.
 constexpr auto sql_list = "SELECT DISTINCT ON (s.key) s.key, s.unified_id, " CAIRN_SQL_TO_US(
@@ -97,15 +102,13 @@ result<segment_reader::session*> segment_reader::connected(log_sequence_number a
     fresh->connection = connect_session(connection_string_, "cairnd-reader");
     prepare_load_segment(*fresh->connection);
     auto& c = *fresh->connection;
-    c.prepare("newest", sql_newest);
+    c.prepare("newest_version", select_version(sql_newest));
+    c.prepare("this_version", select_version(sql_this_version));
     c.prepare("newest_segments",
               fmt::format("SELECT found.*, i.place FROM unnest($1::int4[], $2::text[]) WITH ORDINALITY"
                           " AS i (collection_id, key, place), LATERAL ({}) AS found",
                           select_segment(sql_newest_segment)));
-    c.prepare("this_version", sql_this_version);
     c.prepare("tombstone", sql_tombstone);
-    c.prepare("held", sql_held);
-    c.prepare("object", sql_object);
     c.prepare("list", sql_list);
     c.prepare("versions", sql_versions);
     c.prepare("handoffs", sql_handoffs);
@@ -143,47 +146,54 @@ auto segment_reader::query(log_sequence_number at_least, Body&& body)
   }
 }
 
+namespace {
+
+/// @param rows of select_version(), at least one
+visible_version as_version(pqxx::transaction_base& transaction, const pqxx::result& rows) {
+  const auto first = rows[0];
+  visible_version out;
+  out.version.value = first[0].as<std::uint64_t>();
+  out.file = {first[1].as<std::int64_t>(), first[2].as<std::uint32_t>(), as_md5(first[3])};
+  out.timestamp.value = first[4].as<std::int64_t>();
+  for (const auto& row : rows) {
+    held_segment held;
+    held.conjoined_part = row[6].as<std::int32_t>();
+    held.segment_num = row[7].as<std::int32_t>();
+    held.sequence_count = row[8].as<std::int32_t>();
+    held.size_bytes = row[9].as<std::int64_t>();
+    held.value_file.value = row[10].as<std::int32_t>(0);
+    held.offset_bytes = row[11].as<std::uint64_t>(0);
+    out.segments.push_back(held);
+  }
+  if (first[12].as<bool>())
+    out.meta = load_meta(transaction, segment_id{first[5].as<std::int64_t>()});
+  return out;
+}
+
+std::optional<visible_version> find_tombstone(pqxx::transaction_base& transaction, collection_id collection,
+                                              const std::string& key, unified_id version) {
+  const auto rows = transaction.exec_prepared("tombstone", collection.value, key, version.value);
+  if (rows.empty())
+    return std::nullopt;
+  visible_version out;
+  out.version = version;
+  out.timestamp.value = rows[0][0].as<std::int64_t>();
+  out.is_tombstone = true;
+  return out;
+}
+
+} // namespace
+
 result<visible_version> segment_reader::look_up(collection_id collection, const std::string& key,
                                                 unified_id version, log_sequence_number at_least) {
   auto found = query(at_least, [&](session& s) -> std::optional<visible_version> {
-    pqxx::work snapshot(*s.connection);
-    const auto visible = version == unified_id{}
-                           ? snapshot.exec_prepared("newest", collection.value, key)
-                           : snapshot.exec_prepared("this_version", collection.value, key, version.value);
-    visible_version out;
-    if (visible.empty()) {
-      if (version == unified_id{})
-        return std::nullopt;
-      const auto tombstone = snapshot.exec_prepared("tombstone", collection.value, key, version.value);
-      if (tombstone.empty())
-        return std::nullopt;
-      out.version = version;
-      out.timestamp.value = tombstone[0][0].as<std::int64_t>();
-      out.is_tombstone = true;
-      return out;
-    }
-    out.version.value = visible[0][0].as<std::uint64_t>();
-    const auto object = snapshot.exec_prepared1("object", collection.value, key, out.version.value);
-    out.file.size_bytes = object[0].as<std::int64_t>();
-    out.timestamp.value = object[3].as<std::int64_t>();
-    for (const auto& row : snapshot.exec_prepared("held", collection.value, key, out.version.value)) {
-      held_segment held;
-      held.conjoined_part = row[0].as<std::int32_t>();
-      held.segment_num = row[1].as<std::int32_t>();
-      held.sequence_count = row[2].as<std::int32_t>();
-      held.size_bytes = row[3].as<std::int64_t>();
-      held.value_file.value = row[4].as<std::int32_t>(0);
-      held.offset_bytes = row[5].as<std::uint64_t>(0);
-      out.segments.push_back(held);
-    }
-    const auto first = load_segment(
-      snapshot, {out.version, object[5].as<std::int32_t>(), object[6].as<std::int32_t>(), node_id{}});
-    if (first) {
-      out.meta = first->meta;
-      out.file.adler32 = first->file.adler32;
-      out.file.md5 = first->file.md5;
-    }
-    return out;
+    pqxx::nontransaction transaction(*s.connection);
+    const auto rows = version == unified_id{}
+                        ? transaction.exec_prepared("newest_version", collection.value, key)
+                        : transaction.exec_prepared("this_version", collection.value, key, version.value);
+    if (rows.empty())
+      return version == unified_id{} ? std::nullopt : find_tombstone(transaction, collection, key, version);
+    return as_version(transaction, rows);
   });
   if (!found)
     return pass_failure(found);
@@ -323,14 +333,15 @@ result<receipt> segment_reader::find_receipt(const stored_segment& segment) {
                  {}};
 }
 
-result<payload> segment_reader::read_sequence(const stored_segment& segment, std::size_t index) {
+result<payload> segment_reader::read_sequence(const stored_segment& segment, std::size_t index,
+                                              const value_file_cache::data_part& part) {
   const auto& sequence = segment.sequences[index];
   for (int attempt = 0;; ++attempt) {
     auto space = space_of(sequence.value_file);
     if (!space)
       return pass_failure(space);
     auto data = files_.read(
-      {*space, sequence.value_file, sequence.data_offset_bytes, &segment.segment, &sequence.info});
+      {*space, sequence.value_file, sequence.data_offset_bytes, &segment.segment, &sequence.info}, part);
     if (data)
       return data;
     files_.drop(sequence.value_file); // it may have moved to another space since

@@ -80,9 +80,10 @@ public:
   /// @returns zero when the record is not where it can be found. @error damaged, database_unavailable
   result<receipt> find_receipt(const stored_segment& segment);
 
-  /// Reads and verifies one sequence. What is damaged is noted in damaged_segment.
+  /// Reads and verifies a part of one sequence. What is damaged is noted in damaged_segment.
   /// @error damaged, database_unavailable (where the file lies is not known)
-  result<payload> read_sequence(const stored_segment& segment, std::size_t index);
+  result<payload> read_sequence(const stored_segment& segment, std::size_t index,
+                                const value_file_cache::data_part& part);
 
 private:
   struct session;

@@ -1,6 +1,7 @@
 #include "core/read/value_file_cache.hpp"
 
 #include "core/digest.hpp"
+#include "core/log/bytes.hpp"
 #include "core/log/codec.hpp"
 #include "core/store/file_spaces.hpp"
 
@@ -42,34 +43,72 @@ result<value_file_cache::open_file*> value_file_cache::open(space_id space, valu
 
 namespace {
 
-/// The header's length follows from the key, so that one read fetches header and data.
+/// The header's length follows from key and size, so that one read fetches header and data.
 std::size_t header_bytes_of(const value_file_cache::wanted& what) {
   sequence_record shape;
   shape.of.segment.key = what.segment->key;
+  shape.sequence.size_bytes = what.sequence->size_bytes;
   return record_header_bytes(shape);
 }
 
-/// The prefix of the record wanted. @error damaged: another one, or none, lies there
-result<record_prefix> check_header(std::span<const std::byte> header, std::uint64_t nonce,
-                                   const value_file_cache::wanted& what) {
+/// What the header of the record wanted says. @error damaged: another one, or none, lies there
+result<sequence_record> check_header(std::span<const std::byte> header, std::uint64_t nonce,
+                                     const value_file_cache::wanted& what) {
   auto prefix = decode_record_prefix(header, nonce);
   if (!prefix)
-    return prefix;
+    return pass_failure(prefix);
   auto body = decode_record(*prefix, header, {});
   if (!body)
     return pass_failure(body);
-  const auto* found = std::get_if<sequence_record>(&*body);
+  auto* found = std::get_if<sequence_record>(&*body);
   if (found == nullptr || found->of.segment.version != what.segment->version
       || found->of.segment.segment_num != what.segment->segment_num
       || found->of.segment.conjoined_part != what.segment->conjoined_part
       || found->of.segment.key != what.segment->key || found->sequence != *what.sequence)
     return fail(errc::damaged, "another record lies where its row points");
-  return prefix;
+  return std::move(*found);
+}
+
+/// The blocks of a sequence's data that hold a part of it.
+struct block_span {
+  std::size_t begin = 0; ///< bytes from the begin of the data
+  std::size_t end = 0;
+};
+
+block_span blocks_of(const value_file_cache::data_part& part, std::size_t data_bytes) {
+  if (checksum_block_count(data_bytes) == 0)
+    return {0, data_bytes};
+  const std::size_t part_end = std::size_t{part.offset_bytes} + part.size_bytes;
+  return {part.offset_bytes / checksum_block_bytes * checksum_block_bytes,
+          std::min<std::size_t>(round_up(part_end, checksum_block_bytes), data_bytes)};
+}
+
+/// @param data those blocks
+bool are_intact(std::span<const std::byte> data, const block_span& blocks, const sequence_record& record) {
+  if (data.size() == record.sequence.size_bytes)
+    return crc32c(data) == record.checksums.crc32c;
+  for (auto block = blocks.begin / checksum_block_bytes; !data.empty(); ++block) {
+    const auto bytes = data.first(std::min(data.size(), checksum_block_bytes));
+    if (crc32c(bytes) != record.checksums.blocks[block])
+      return false;
+    data = data.subspan(bytes.size());
+  }
+  return true;
+}
+
+/// @error damaged: the file is too short
+result<void> fill(const disk_file& file, std::uint64_t offset, std::span<std::byte> out) {
+  auto got = file.read_at(offset, out);
+  if (!got)
+    return pass_failure(got);
+  if (*got != out.size())
+    return fail(errc::damaged, fmt::format("the file ends {} bytes before it does", out.size() - *got));
+  return {};
 }
 
 } // namespace
 
-result<payload> value_file_cache::read(const wanted& what) {
+result<payload> value_file_cache::read(const wanted& what, const data_part& part) {
   auto file = open(what.space, what.file);
   if (!file)
     return pass_failure(file);
@@ -77,21 +116,27 @@ result<payload> value_file_cache::read(const wanted& what) {
   if (what.data_offset_bytes < file_header_bytes + header_bytes)
     return fail(errc::damaged, "its offset lies inside the file's header");
 
-  auto record = payload::uninitialized(header_bytes + what.sequence->size_bytes);
-  if (record.size() != header_bytes + what.sequence->size_bytes)
+  const auto blocks = blocks_of(part, what.sequence->size_bytes);
+  const auto record_bytes = header_bytes + blocks.end - blocks.begin;
+  auto record = payload::uninitialized(record_bytes);
+  if (record.size() != record_bytes)
     return fail(errc::storage_error, "out of memory");
-  auto got = (*file)->file->read_at(what.data_offset_bytes - header_bytes, record.mutable_bytes());
-  if (!got)
-    return pass_failure(got);
-  if (*got != record.size())
-    return fail(errc::damaged, fmt::format("the file ends {} bytes before it does", record.size() - *got));
+  const auto bytes = record.mutable_bytes();
+  const auto& source = *(*file)->file;
+  // The first blocks lie right behind the header.
+  const auto first_read = blocks.begin == 0 ? record_bytes : header_bytes;
+  auto filled = fill(source, what.data_offset_bytes - header_bytes, bytes.first(first_read));
+  if (filled && blocks.begin != 0)
+    filled = fill(source, what.data_offset_bytes + blocks.begin, bytes.subspan(header_bytes));
+  if (!filled)
+    return pass_failure(filled);
 
-  const auto prefix = check_header(record.bytes().first(header_bytes), (*file)->nonce, what);
-  if (!prefix)
-    return tl::unexpected(prefix.error());
-  if (crc32c(record.bytes().subspan(header_bytes)) != prefix->data_crc32c)
+  auto header = check_header(bytes.first(header_bytes), (*file)->nonce, what);
+  if (!header)
+    return pass_failure(header);
+  if (!are_intact(bytes.subspan(header_bytes), blocks, *header))
     return fail(errc::damaged, "data fail their CRC-32C");
-  return record.slice(header_bytes, what.sequence->size_bytes);
+  return record.slice(header_bytes + part.offset_bytes - blocks.begin, part.size_bytes);
 }
 
 result<std::optional<placement>> value_file_cache::find_final(const wanted& last_sequence) {
@@ -102,19 +147,15 @@ result<std::optional<placement>> value_file_cache::find_final(const wanted& last
   if (last_sequence.data_offset_bytes < file_header_bytes + header_bytes)
     return fail(errc::damaged, "its offset lies inside the file's header");
   std::vector<std::byte> header(header_bytes);
-  auto got = (*file)->file->read_at(last_sequence.data_offset_bytes - header_bytes, header);
-  if (!got)
-    return pass_failure(got);
-  if (*got != header.size())
-    return fail(errc::damaged, "the file ends inside its header");
-  if (const auto sequence = check_header(header, (*file)->nonce, last_sequence); !sequence)
-    return tl::unexpected(sequence.error());
+  if (auto filled = fill(*(*file)->file, last_sequence.data_offset_bytes - header_bytes, header); !filled)
+    return pass_failure(filled);
+  if (auto sequence = check_header(header, (*file)->nonce, last_sequence); !sequence)
+    return pass_failure(sequence);
 
   const auto data_end = last_sequence.data_offset_bytes + last_sequence.sequence->size_bytes;
-  const auto offset =
-    (data_end + record_alignment_bytes - 1) / record_alignment_bytes * record_alignment_bytes;
+  const auto offset = round_up(data_end, record_alignment_bytes);
   std::vector<std::byte> behind(max_record_header_bytes);
-  got = (*file)->file->read_at(offset, behind);
+  auto got = (*file)->file->read_at(offset, behind);
   if (!got)
     return pass_failure(got);
   behind.resize(*got);

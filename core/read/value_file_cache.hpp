@@ -27,11 +27,17 @@ public:
     const sequence_info* sequence = nullptr;
   };
 
-  /// Reads a sequence's record, header and data at once, and verifies both checksums and that it is the
-  /// record wanted.
-  /// @returns its data
+  /// A part of a sequence's data; must lie inside.
+  struct data_part {
+    std::uint32_t offset_bytes = 0;
+    std::uint32_t size_bytes = 0;
+  };
+
+  /// Reads a sequence's record: the header, and the blocks of its data that hold the part. Verifies both by
+  /// their checksums, and that it is the record wanted.
+  /// @returns the part
   /// @error damaged: says what does not fit; storage_error: the file cannot be read
-  result<payload> read(const wanted& what);
+  result<payload> read(const wanted& what, const data_part& part);
 
   /// Looks for the record that made a segment final, which the log has right behind its last sequence unless
   /// a new file began between the two. Reads headers alone, and verifies them.

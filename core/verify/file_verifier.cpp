@@ -143,7 +143,7 @@ result<bool> file_verifier::data_have_their_digest(const scanned_record& record,
   auto got = data_->read_at(record.at.data_offset(), buffer_);
   if (!got)
     return pass_failure(got);
-  if (*got != buffer_.size() || crc32c(buffer_) != record.prefix.data_crc32c)
+  if (*got != buffer_.size() || checksum_data(buffer_) != sequence.checksums)
     return false;
   md5_hasher hasher;
   hasher.update(buffer_);

@@ -63,7 +63,7 @@ void write_machine::admit(write_request request, steady_time now) {
   queues_[*key].push_back({number, std::move(request), needs_digest, {}});
 }
 
-void write_machine::digested(std::uint64_t number, result<std::uint32_t> verdict, steady_time now) {
+void write_machine::digested(std::uint64_t number, result<data_checksums> verdict, steady_time now) {
   const auto found = digesting_.find(number);
   if (found == digesting_.end())
     return;
@@ -76,7 +76,7 @@ void write_machine::digested(std::uint64_t number, result<std::uint32_t> verdict
     auto* sequence = sequence_of(queued.request.operation);
     sequence->digests_checked = true;
     if (verdict)
-      sequence->data_crc32c = *verdict;
+      sequence->checksums = std::move(*verdict);
     else
       queued.bad_data = std::move(verdict.error());
   }
@@ -149,7 +149,7 @@ void write_machine::perform_one(const write_ticket& ticket, entire_request& requ
     return;
   request.of.id = segment_id{next_row_id_++};
   final_record final{request.of, request.file, 1, request.sequence.info.size_bytes, std::move(request.meta)};
-  add_record(sequence_record{request.of, request.sequence.info, request.sequence.data_crc32c,
+  add_record(sequence_record{request.of, request.sequence.info, std::move(request.sequence.checksums),
                              std::move(request.sequence.data)});
   add_record(std::move(final));
   auto& done = add_completion(now);
@@ -226,7 +226,8 @@ bool write_machine::accept_sequence(const write_ticket& ticket, active_segment& 
     return false;
   segment.sequences.push_back(sequence.info);
   segment.total_bytes += sequence.info.size_bytes;
-  add_record(sequence_record{segment.of, sequence.info, sequence.data_crc32c, std::move(sequence.data)});
+  add_record(
+    sequence_record{segment.of, sequence.info, std::move(sequence.checksums), std::move(sequence.data)});
   add_entry(segment.of.id, segment.of.key()).written.push_back(ticket);
   return true;
 }

@@ -77,7 +77,7 @@ public:
   /// A request, in order of arrival. Its one answer follows, sooner or later.
   void admit(write_request request, steady_time now);
   /// Verdict on a digest_job: the data's CRC-32C, or the failure to answer with.
-  void digested(std::uint64_t number, result<std::uint32_t> verdict, steady_time now);
+  void digested(std::uint64_t number, result<data_checksums> verdict, steady_time now);
   /// The sync timer: closes the round that fills and starts it, unless one is under way.
   void start_round();
   /// Time passes: idle segments are cancelled, waits for the database bounded.

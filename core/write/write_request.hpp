@@ -24,8 +24,8 @@ struct write_ticket {
 struct incoming_sequence {
   sequence_info info;
   payload data;
-  std::uint32_t data_crc32c = 0; ///< set once the digests were checked
-  bool digests_checked = false;  ///< false: the writer has it checked before anything else happens to it
+  data_checksums checksums;     ///< set once the digests were checked
+  bool digests_checked = false; ///< false: the writer has it checked before anything else happens to it
 };
 
 struct entire_request {

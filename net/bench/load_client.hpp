@@ -50,6 +50,21 @@ struct load_client_options {
 
 using load_client_actor = caf::typed_actor<caf::reacts_to<phase>>;
 
+/// An object on its way to the node, message by message.
+struct upload {
+  segment_info segment;
+  std::uint64_t object = 0;
+  std::int32_t sent = 0; ///< sequences
+  load_clock::time_point begun;
+};
+/// An object, or a range of it, on its way back.
+struct download {
+  std::uint64_t object = 0;
+  std::int32_t sequence_num = 0;  ///< the next to come
+  std::uint32_t offset_bytes = 0; ///< of the range
+  load_clock::time_point begun;
+};
+
 /// Keeps to one phase at a time.
 class load_client_state {
 public:
@@ -59,21 +74,6 @@ public:
   void enter(const phase& next);
 
 private:
-  /// An object on its way to the node, message by message.
-  struct upload {
-    segment_info segment;
-    std::uint64_t object = 0;
-    std::int32_t sent = 0; ///< sequences
-    load_clock::time_point begun;
-  };
-  /// An object, or a range of it, on its way back.
-  struct download {
-    std::uint64_t object = 0;
-    std::int32_t sequence_num = 0;  ///< the next to come
-    std::uint32_t offset_bytes = 0; ///< of the range
-    load_clock::time_point begun;
-  };
-
   void greet();
   void go_on();
   [[nodiscard]] bool has_more() const;

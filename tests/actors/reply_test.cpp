@@ -117,7 +117,7 @@ TEST_F(ReplyTest, DigestsSmallPayloadsOnTheSpot) {
   ASSERT_EQ(inbox.submits.size(), 1U);
   const auto& sequence = std::get<start_request>(inbox.submits[0].request->operation).sequence;
   EXPECT_TRUE(sequence.digests_checked);
-  EXPECT_EQ(sequence.data_crc32c, crc32c(message.data.bytes()));
+  EXPECT_EQ(sequence.checksums, checksum_data(message.data.bytes()));
 }
 
 TEST_F(ReplyTest, PassesLargePayloadsAndThoseThatWaitForARoundOnUnchecked) {

@@ -29,7 +29,7 @@ protected:
   void append(bool then_sync, std::uint64_t failures_seen = 0) {
     auto job = std::make_shared<append_job>();
     const auto number = ++last_version_;
-    job->records.push_back(make_sequence(make_identity(static_cast<std::int64_t>(number), number), 0));
+    job->records.push_back(make_sequence(make_identity(static_cast<std::int64_t>(number), number), 0, 0));
     job->then_sync = then_sync;
     job->failures_seen = failures_seen;
     caf::anon_send(value_file, append_records{std::move(job)});

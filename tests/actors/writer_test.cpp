@@ -175,7 +175,7 @@ entire_request undigested(std::uint64_t version, std::size_t bytes) {
 constexpr std::size_t large = small_payload_bytes + 1;
 
 /// @returns a verdict on each job of a request
-digest_verdicts verdicts_on(const digest_request& request, const result<std::uint32_t>& verdict) {
+digest_verdicts verdicts_on(const digest_request& request, const result<data_checksums>& verdict) {
   auto verdicts = std::make_shared<std::vector<digest_verdict>>();
   for (const auto& job : *request.jobs)
     verdicts->push_back({job.number, verdict});
@@ -190,7 +190,7 @@ TEST_F(WriterTest, HasLargePayloadsDigestedElsewhere) {
   EXPECT_EQ(codes(), std::vector{errc::md5_mismatch});
   submit_one(undigested(2, large));
   ASSERT_EQ(inboxes.digests.size(), 2U);
-  tell(verdicts_on(inboxes.digests[1], 17U));
+  tell(verdicts_on(inboxes.digests[1], data_checksums{17, {}}));
   whole_round();
   EXPECT_EQ(codes(), (std::vector{errc::md5_mismatch, errc::success}));
 }
@@ -201,13 +201,13 @@ TEST_F(WriterTest, HandsABusyDigesterTogetherWhatCameMeanwhile) {
     submit_one(undigested(i, large));
   ASSERT_EQ(inboxes.digests.size(), 1U) << "the one digester is at work";
   EXPECT_EQ(inboxes.digests[0].jobs->size(), 1U);
-  tell(verdicts_on(inboxes.digests[0], 17U));
+  tell(verdicts_on(inboxes.digests[0], data_checksums{17, {}}));
   ASSERT_EQ(inboxes.digests.size(), 2U);
   EXPECT_EQ(inboxes.digests[1].jobs->size(), md5_lane_count);
-  tell(verdicts_on(inboxes.digests[1], 17U));
+  tell(verdicts_on(inboxes.digests[1], data_checksums{17, {}}));
   ASSERT_EQ(inboxes.digests.size(), 3U);
   EXPECT_EQ(inboxes.digests[2].jobs->size(), more - md5_lane_count);
-  tell(verdicts_on(inboxes.digests[2], 17U));
+  tell(verdicts_on(inboxes.digests[2], data_checksums{17, {}}));
   whole_round();
   EXPECT_EQ(codes(), std::vector<errc>(1 + more, errc::success));
 }

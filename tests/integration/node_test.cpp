@@ -566,6 +566,8 @@ TEST_F(NodeTest, StatusCountsWhatHappened) {
   EXPECT_EQ(before.database, "connected");
   EXPECT_EQ(before.actor_restarts, 0U);
   EXPECT_TRUE(before.has_space);
+  EXPECT_EQ(before.value_file, value_file_id{1});
+  EXPECT_GT(before.value_file_bytes, 0U);
   ASSERT_EQ(before.spaces.size(), 1U);
   EXPECT_EQ(before.spaces[0].purpose, "journal");
   EXPECT_GT(before.spaces[0].total_bytes, before.spaces[0].available_bytes);

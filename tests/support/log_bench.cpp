@@ -177,7 +177,7 @@ sequence_record sequence_of(const payload& data) {
   record.of.segment = {collection_id{2}, "a key", unified_id{99}, timestamp_us{5}, 0, 1};
   record.of.nodes.source = node_id{1};
   record.sequence.size_bytes = static_cast<std::uint32_t>(data.size());
-  record.data_crc32c = crc32c(data.bytes());
+  record.checksums = checksum_data(data.bytes());
   record.data = data;
   return record;
 }

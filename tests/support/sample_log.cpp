@@ -48,7 +48,8 @@ struct describer {
   std::string operator()(const sequence_record& r) const {
     return fmt::format("{} sequence_num={} size={} padding={} adler32={} md5={} crc32c={}",
                        describe_identity(r.of), r.sequence.sequence_num, r.sequence.size_bytes,
-                       r.sequence.padding_bytes, r.sequence.adler32, to_hex(r.sequence.md5), r.data_crc32c);
+                       r.sequence.padding_bytes, r.sequence.adler32, to_hex(r.sequence.md5),
+                       r.checksums.crc32c);
   }
   std::string operator()(const final_record& r) const {
     auto text =
@@ -133,7 +134,7 @@ sequence_record sample_sequence(std::span<const std::byte> data) {
   record.sequence.size_bytes = static_cast<std::uint32_t>(data.size());
   record.sequence.adler32 = digests.adler32;
   record.sequence.md5 = digests.md5;
-  record.data_crc32c = digests.crc32c;
+  record.checksums = digests.checksums;
   record.data = payload::copy_of(data);
   return record;
 }
@@ -204,7 +205,7 @@ std::uint64_t log_image::add(const record_body& body) {
   const auto* sequence = std::get_if<sequence_record>(&body);
   const auto small_data = encode_record_data(body);
   const auto data = sequence != nullptr ? sequence->data.bytes() : std::span<const std::byte>(small_data);
-  const auto data_crc = sequence != nullptr ? sequence->data_crc32c : crc32c(data);
+  const auto data_crc = sequence != nullptr ? sequence->checksums.crc32c : crc32c(data);
   bytes_.resize(offset + record_header_bytes(body));
   encode_record_header(body, frame_, data_crc, std::span(bytes_).subspan(offset));
   bytes_.insert(bytes_.end(), data.begin(), data.end());

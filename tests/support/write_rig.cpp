@@ -238,7 +238,7 @@ bool write_rig::digest(errc verdict) {
   const auto number = digests_.front().number;
   digests_.pop_front();
   if (verdict == errc::success)
-    machine_.digested(number, std::uint32_t{17}, now_);
+    machine_.digested(number, data_checksums{17, {}}, now_);
   else
     machine_.digested(number, cairn::fail(verdict, "damaged on the way"), now_);
   return true;

@@ -113,17 +113,32 @@ TEST(DigestTest, MovedHasherGoesOn) {
   EXPECT_EQ(moved.digest(), md5_of(bytes_of("abc")));
 }
 
-TEST(DigestTest, OnePassGivesAllThreeAroundItsPieces) {
+TEST(DigestTest, OnePassGivesAllAroundItsBlocks) {
   std::mt19937_64 random(test_seed());
-  constexpr std::size_t piece_bytes = 16 * 1024;
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, piece_bytes - 1, piece_bytes,
-                                 piece_bytes + 1, 2 * piece_bytes, 5 * piece_bytes + 7}) {
+  constexpr auto block_bytes = checksum_block_bytes;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, block_bytes - 1, block_bytes,
+                                 block_bytes + 1, 2 * block_bytes, 5 * block_bytes + 7}) {
     const auto data = random_bytes(random, size);
     const auto digests = digest_payload(data);
     EXPECT_EQ(digests.md5, md5_of(data)) << size;
     EXPECT_EQ(digests.adler32, adler32(data)) << size;
-    EXPECT_EQ(digests.crc32c, crc32c(data)) << size;
+    EXPECT_EQ(digests.checksums, checksum_data(data)) << size;
+    EXPECT_EQ(digests.checksums.crc32c, crc32c(data)) << size;
+    ASSERT_EQ(digests.checksums.blocks.size(), checksum_block_count(size)) << size;
+    for (std::size_t i = 0; i < digests.checksums.blocks.size(); ++i) {
+      const auto begin = i * block_bytes;
+      const auto block = std::span(data).subspan(begin, std::min(block_bytes, size - begin));
+      EXPECT_EQ(digests.checksums.blocks[i], crc32c(block)) << size << ", block " << i;
+    }
   }
+}
+
+TEST(DigestTest, BlockChecksumsBeginWithTheSecondBlock) {
+  EXPECT_EQ(checksum_block_count(0), 0U);
+  EXPECT_EQ(checksum_block_count(32 * 1024), 0U);
+  EXPECT_EQ(checksum_block_count(32 * 1024 + 1), 2U);
+  EXPECT_EQ(checksum_block_count(64 * 1024), 2U);
+  EXPECT_EQ(checksum_block_count(10 * 1024 * 1024), 320U);
 }
 
 /// Lanes end at different times, are given the next buffer, and move together when there is none.
@@ -145,7 +160,7 @@ TEST(DigestTest, SideBySideGivesWhatOneByOneGives) {
       EXPECT_EQ(md5[i], md5_of(buffers[i])) << buffers[i].size() << " bytes, one of " << count;
       EXPECT_EQ(digests[i].md5, md5_of(buffers[i]));
       EXPECT_EQ(digests[i].adler32, adler32(buffers[i])) << buffers[i].size() << " bytes";
-      EXPECT_EQ(digests[i].crc32c, crc32c(buffers[i]));
+      EXPECT_EQ(digests[i].checksums, checksum_data(buffers[i]));
     }
   }
 }
@@ -154,7 +169,7 @@ TEST(DigestTest, OnePassGivesKnownValues) {
   const auto digests = digest_payload(bytes_of("123456789"));
   EXPECT_EQ(to_hex(digests.md5), "25f9e794323b453885f5181f1b624d0b");
   EXPECT_EQ(digests.adler32, 0x091e01deU);
-  EXPECT_EQ(digests.crc32c, 0xe3069283U);
+  EXPECT_EQ(digests.checksums.crc32c, 0xe3069283U);
 }
 
 TEST(DigestTest, HexIsLowerCaseWithLeadingZeros) {

@@ -173,6 +173,24 @@ TEST_F(GoldenFileTest, SequenceLiesAsDocumented) {
   EXPECT_EQ(text_at(data, 43), "What a node has acknowledged it gives back.");
 }
 
+/// Not in the golden file, which is looked through bit by bit elsewhere.
+TEST_F(GoldenFileTest, SequenceOfSeveralBlocksLiesAsDocumented) {
+  std::vector<std::byte> data(65'537, std::byte{7});
+  data[40'000] = std::byte{8};
+  const auto sequence = sample_sequence(data);
+  log_image image(sample_file_header());
+  const auto begin = image.add(sequence);
+  golden_ = image.bytes();
+  EXPECT_EQ(at<std::uint16_t>(begin + 8), 168);
+  EXPECT_EQ(at<std::uint32_t>(begin + 40), crc32c(data));
+  const auto fields = begin + 48;
+  EXPECT_EQ(at<std::uint32_t>(fields + 80), crc32c(std::span(data).first(32'768)));
+  EXPECT_EQ(at<std::uint32_t>(fields + 84), crc32c(std::span(data).subspan(32'768, 32'768)));
+  EXPECT_EQ(at<std::uint32_t>(fields + 88), crc32c(std::span(data).last(1)));
+  EXPECT_EQ(text_at(fields + 92, key.size()), key);
+  EXPECT_TRUE(std::ranges::equal(bytes_at(begin + 168, data.size()), data));
+}
+
 TEST_F(GoldenFileTest, FinalLiesAsDocumented) {
   const auto fields = fields_of(2);
   expect_identity(fields);

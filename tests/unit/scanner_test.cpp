@@ -476,12 +476,13 @@ TEST(LogScannerTest, LargeDataAreVerifiedToTheirLastByte) {
   std::mt19937_64 random(test_seed());
   const auto data = random_bytes(random, (1 << 20) + 13);
   log_image image(sample_file_header());
-  const auto at = image.add(sample_sequence(data));
+  const auto sequence = sample_sequence(data);
+  const auto at = image.add(sequence);
   image.end_batch();
   EXPECT_TRUE(scan_all(file_over(image.bytes())).is_clean());
   for (const auto byte : {std::size_t{0}, data.size() / 2, data.size() - 1}) {
     auto bytes = image.bytes();
-    bytes[at + 152 + byte] ^= std::byte{1};
+    bytes[at + record_header_bytes(sequence) + byte] ^= std::byte{1};
     EXPECT_EQ(scan_all(file_over(bytes)).broken_sequences, std::vector{at}) << byte;
   }
 }
