@@ -40,6 +40,9 @@ public:
   /// @error storage_error
   virtual result<std::size_t> read_at(std::uint64_t offset, std::span<std::byte> out) const = 0;
 
+  /// A hint: reads will be here and there, so nothing beyond them is worth reading. Changes no outcome.
+  virtual void expect_random_reads() noexcept {}
+
   /// Current size in bytes. @error storage_error
   virtual result<std::uint64_t> size() const = 0;
 

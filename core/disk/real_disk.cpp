@@ -115,6 +115,10 @@ public:
     return fail_errno(path_, "fallocate", errno);
   }
 
+  void expect_random_reads() noexcept override {
+    (void)::posix_fadvise(read_fd_.valid() ? read_fd_.get() : fd_.get(), 0, 0, POSIX_FADV_RANDOM);
+  }
+
   result<void> release_preallocation() override {
     if (rights_ == access::read)
       return fail(errc::storage_error, fmt::format("{}: release refused: opened for reading only", path_));

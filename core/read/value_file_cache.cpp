@@ -37,6 +37,7 @@ result<value_file_cache::open_file*> value_file_cache::open(space_id space, valu
     return pass_failure(header);
   if (files_.size() == max_open_files_)
     files_.pop_back();
+  (*file)->expect_random_reads(); // reading ahead would make a cold read take several times as long
   files_.push_front({id, std::move(*file), header->nonce});
   return &files_.front();
 }

@@ -63,6 +63,7 @@ public:
       return full(path_);
     return below_->preallocate(end);
   }
+  void expect_random_reads() noexcept override { below_->expect_random_reads(); }
   result<void> release_preallocation() override { return below_->release_preallocation(); }
 
 private:
