@@ -139,10 +139,11 @@ void give_up(self_pointer self, const failure& why) {
 }
 
 /// A ready node tells all of itself at once; its actors start in their own time.
-void publish_recovered(node_vitals& vitals, const recovered_store& recovered) {
+void publish_recovered(node_vitals& vitals, const recovered_store& recovered, bool has_space) {
   vitals.acknowledged_lsn = recovered.machine.position.value;
   vitals.value_file = recovered.log->current_file().value;
   vitals.value_file_bytes = recovered.log->current_size_bytes();
+  vitals.has_space = has_space;
   vitals.set_database("connected");
 }
 
@@ -159,7 +160,7 @@ void store_is_open(self_pointer self, const store_opened& opened) {
   if (state.options.peers)
     state.options.peers->add(state.nodes);
   state.recovery = opened.recovered->report;
-  publish_recovered(*state.vitals, *opened.recovered);
+  publish_recovered(*state.vitals, *opened.recovered, state.store->has_space());
   spawn_write_path(self, opened.recovered);
   if (state.readers.empty())
     for (std::size_t i = 0; i < state.options.settings.reader_count; ++i)

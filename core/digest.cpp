@@ -71,23 +71,26 @@ md5_digest md5_hasher::digest() const {
 
 namespace {
 
-/// Takes the next block of so many bytes in all.
-void add_block(data_checksums& to, std::span<const std::byte> block, std::size_t data_bytes) {
-  to.crc32c = crc32c(block, to.crc32c);
-  if (data_bytes > checksum_block_bytes)
-    to.blocks.push_back(crc32c(block));
+/// Checksums the data block by block, and while a block is in the cache passes it on.
+template <class OnBlock>
+data_checksums checksum_blocks(std::span<const std::byte> data, OnBlock on_block) {
+  data_checksums out;
+  out.blocks.reserve(checksum_block_count(data.size()));
+  for (auto left = data; !left.empty();) {
+    const auto block = left.first(std::min(left.size(), checksum_block_bytes));
+    out.crc32c = crc32c(block, out.crc32c);
+    if (data.size() > checksum_block_bytes)
+      out.blocks.push_back(crc32c(block));
+    on_block(block);
+    left = left.subspan(block.size());
+  }
+  return out;
 }
 
 } // namespace
 
 data_checksums checksum_data(std::span<const std::byte> data) {
-  data_checksums out;
-  for (auto left = data; !left.empty();) {
-    const auto block = left.first(std::min(left.size(), checksum_block_bytes));
-    add_block(out, block, data.size());
-    left = left.subspan(block.size());
-  }
-  return out;
+  return checksum_blocks(data, [](std::span<const std::byte>) {});
 }
 
 payload_digests digest_payload(std::span<const std::byte> data) {
@@ -97,13 +100,10 @@ payload_digests digest_payload(std::span<const std::byte> data) {
   if (!context || EVP_DigestInit_ex2(context.get(), md5_algorithm(), nullptr) != 1)
     throw std::bad_alloc();
   payload_digests out;
-  for (auto left = data; !left.empty();) { // a block stays in the cache for all that is computed of it
-    const auto block = left.first(std::min(left.size(), checksum_block_bytes));
+  out.checksums = checksum_blocks(data, [&](std::span<const std::byte> block) {
     EVP_DigestUpdate(context.get(), block.data(), block.size());
     out.adler32 = libdeflate_adler32(out.adler32, block.data(), block.size());
-    add_block(out.checksums, block, data.size());
-    left = left.subspan(block.size());
-  }
+  });
   EVP_DigestFinal_ex(context.get(), out.md5.data(), nullptr);
   return out;
 }

@@ -1,7 +1,7 @@
 /// What a node that holds many segments costs, beside the same node when it held few: start, look-ups, reads
 /// and puts at random keys, memory. A measuring tool, not a test.
 ///   scale DIRECTORY [SMALL [LARGE [SECONDS]]]
-/// The directory must be new; some 800 bytes of it a segment are used, log and database together. Segments
+/// The directory must be new; some 950 bytes of it a segment are used, log and database together. Segments
 /// are written as the node writes them, records into the log and their rows through the fold, but many to a
 /// round.
 
@@ -156,14 +156,11 @@ std::size_t run(client& node, std::size_t width, double seconds, Send send, std:
   std::deque<std::pair<steady::time_point, decltype(send(node))>> under_way;
   std::size_t answered = 0;
   const auto begin = steady::now();
-  for (bool goes_on = true; goes_on || !under_way.empty();) {
-    goes_on = seconds_since(begin) < seconds;
-    if (goes_on && under_way.size() < width) {
+  for (;;) {
+    while (under_way.size() < width && seconds_since(begin) < seconds)
       under_way.emplace_back(steady::now(), send(node));
-      continue;
-    }
     if (under_way.empty())
-      break;
+      return answered;
     const auto reply = under_way.front().second();
     if (!reply || reply->result != errc::success)
       throw harness_error(reply ? reply->error_message : reply.error().message);
@@ -172,7 +169,6 @@ std::size_t run(client& node, std::size_t width, double seconds, Send send, std:
       latencies->push_back(seconds_since(under_way.front().first) * 1e6);
     under_way.pop_front();
   }
-  return answered;
 }
 
 template <class Send>
@@ -286,17 +282,18 @@ int main(int argc, char** argv) {
   const auto number = [&](int index, double otherwise) {
     return argc > index ? std::atof(argv[index]) : otherwise;
   };
-  const auto small = static_cast<std::uint64_t>(number(2, 10'000));
-  const auto large = static_cast<std::uint64_t>(number(3, 10'000'000));
+  const auto small = number(2, 10'000);
+  const auto large = number(3, 10'000'000);
   const auto seconds = number(4, 3);
-  if (argc < 2 || small == 0 || large <= small || !(seconds > 0) || std::filesystem::exists(argv[1])) {
+  if (argc < 2 || !(small >= 1) || !(large > small) || large > 1e9 || !(seconds > 0)
+      || std::filesystem::exists(argv[1])) {
     fmt::print(
       stderr,
       "scale DIRECTORY [SMALL [LARGE [SECONDS]]]: a directory that is not there yet, SMALL < LARGE\n");
     return 2;
   }
   try {
-    compare(argv[1], small, large, seconds);
+    compare(argv[1], static_cast<std::uint64_t>(small), static_cast<std::uint64_t>(large), seconds);
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());
     return 1;

@@ -4,8 +4,7 @@
 ///     transport_throughput [RUNS] [CA.pem CERTIFICATE.pem KEY.pem]     without files no TLS is measured
 
 #include "actors/interfaces.hpp"
-#include "net/system_config.hpp"
-#include "net/transport/transport.hpp"
+#include "net/network.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -241,24 +240,25 @@ int main(int argc, char** argv) {
   for (std::size_t i = 0; i < loads.size() * runs; ++i)
     copiers.push_back(std::make_unique<server_process>(serve_copies));
 
-  system_config config;
-  caf::actor_system system(config);
-  const auto connect = [&](const tls_files& tls, std::uint16_t port, std::unique_ptr<transport>& wire) {
+  // An actor system has one transport.
+  const auto open = [](const tls_files& tls) {
     transport_options options;
     options.tls = tls;
-    auto made = transport::make(system, options);
-    if (!made)
-      die(made.error().message);
-    wire = std::move(*made);
-    auto peer = wire->connect({"127.0.0.1", port}, std::chrono::seconds{5});
+    auto net = network::open(std::move(options));
+    if (!net)
+      die(net.error().message);
+    return std::move(*net);
+  };
+  const auto connect = [](network& net, std::uint16_t port) {
+    auto peer = net.wire().connect({"127.0.0.1", port}, std::chrono::seconds{5});
     if (!peer)
       die(peer.error().message);
     return caf::actor_cast<sink_actor>(std::move(peer->published));
   };
-  std::unique_ptr<transport> plain_wire;
-  std::unique_ptr<transport> tls_wire;
-  const auto plain = connect({}, plain_server.port(), plain_wire);
-  const auto tls = files.empty() ? sink_actor{} : connect(files, tls_server.port(), tls_wire);
+  const auto plain_net = open({});
+  const auto tls_net = open(files);
+  const auto plain = connect(*plain_net, plain_server.port());
+  const auto tls = files.empty() ? sink_actor{} : connect(*tls_net, tls_server.port());
 
   fmt::print("medians of {} runs; MB = 10^6 bytes of payload\n", runs);
   fmt::print("{:>10} {:>11} | {:>12} | {:>10} {:>10} {:>6} | {:>10} {:>10} {:>6}\n", "payload", "outstanding",
@@ -270,9 +270,9 @@ int main(int argc, char** argv) {
     std::vector<double> tls_s;
     for (std::size_t run = 0; run < runs; ++run) {
       socket_s.push_back(copy_through_socket(copiers[copier++]->port(), how));
-      plain_s.push_back(send_requests(system, plain, how));
+      plain_s.push_back(send_requests(plain_net->system(), plain, how));
       if (tls)
-        tls_s.push_back(send_requests(system, tls, how));
+        tls_s.push_back(send_requests(tls_net->system(), tls, how));
     }
     const auto total = static_cast<double>(how.payload_bytes * how.requests) / 1e6;
     const auto requests = static_cast<double>(how.requests);

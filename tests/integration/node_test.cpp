@@ -161,6 +161,21 @@ TEST_F(NodeTest, RangeTouchesOnlyTheSequencesItNeeds) {
   EXPECT_EQ(read(5, 4).result, errc::invalid_message);
 }
 
+/// Their sequences have a checksum for each block of 32 KiB, which the digester makes and the log keeps.
+TEST_F(NodeTest, RangeOfLargeSequencesIsVerifiedByItsBlocks) {
+  const auto object = make_object(*client_, "blocks", {100'000, 32'769, 32'768});
+  ASSERT_EQ(archive(*client_, object).result, errc::success);
+  const auto content = content_of(object);
+  for (const std::uint64_t seam : {32'768U, 65'536U, 98'304U, 100'000U, 132'768U, 132'769U, 165'536U})
+    for (const auto& [first, last] :
+         {std::pair(seam - 1, seam - 1), std::pair(seam, seam), std::pair(seam - 2, seam + 1),
+          std::pair(seam - 30'000, seam + 70'000)}) {
+      const auto got = retrieve(*client_, "blocks", byte_range{first, last});
+      EXPECT_EQ(got.result, errc::success) << first << '-' << last;
+      EXPECT_TRUE(got.bytes == content.substr(first, last - first + 1)) << first << '-' << last;
+    }
+}
+
 TEST_F(NodeTest, SegmentIsRetrievedByItsKey) {
   const auto old = make_object(*client_, "by key", {1'000, 2'000});
   const auto fresh = make_object(*client_, "by key", {500});
