@@ -69,6 +69,7 @@ void spawn_write_path(self_pointer self, const std::shared_ptr<recovered_store>&
   writer_options options;
   options.machine.idle_limit = settings.idle_limit;
   options.machine.database_patience = settings.database_patience;
+  options.machine.min_overlapping_round = settings.min_overlapping_round;
   options.vitals = state.vitals;
   state.writer =
     spawn_child<writer_actor>(self, role::writer, false, writer, std::move(options), recovered->machine);

@@ -118,8 +118,10 @@ void pump(self_pointer self) {
     self->send(to.value_file, append_records{std::make_shared<append_job>(std::move(*job))});
   if (machine.take_abandon())
     self->send(to.node_db, abandon_round{});
-  if (auto job = machine.take_fold())
+  if (auto job = machine.take_fold()) {
+    state.fold_begun = self->clock().now();
     self->send(to.node_db, fold_round{std::make_shared<const fold_job>(std::move(*job))});
+  }
   if (machine.take_commit())
     self->send(to.node_db, commit_round{});
   auto& vitals = *state.options.vitals; // before the answers: who has one may look
@@ -151,8 +153,6 @@ void tick(self_pointer self, bool is_periodic) {
   }
   if (is_periodic && !state.machine->has_unsynced())
     return;
-  if (state.machine->round_is_due())
-    state.round_begun = self->clock().now();
   state.machine->start_round();
 }
 
@@ -161,7 +161,7 @@ void commit(self_pointer self, const round_committed& message) {
   state.machine->committed(std::move(*message.outcome));
   constexpr int share_of_round = 4;
   state.gather_time = std::min<std::chrono::nanoseconds>(
-    (self->clock().now() - state.round_begun) / share_of_round, max_gather_time);
+    (self->clock().now() - state.fold_begun) / share_of_round, max_gather_time);
   // Before the answers leave: a reader asked by a client that has one must not serve from an older database.
   state.options.vitals->acknowledged_lsn = state.machine->position().value;
   publish_vitals(state);

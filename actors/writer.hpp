@@ -33,8 +33,8 @@ struct writer_state {
   std::deque<digest_job> undigested; ///< for which no digester was free
   std::vector<bool> digests;         ///< which of the digesters are at work
   enum class announced { nothing, gathering, due };
-  announced round = announced::nothing; ///< what the sync timer was told, its tick is on its way
-  std::chrono::steady_clock::time_point round_begun;
+  announced round = announced::nothing;             ///< what the sync timer was told, its tick is on its way
+  std::chrono::steady_clock::time_point fold_begun; ///< when the database got its latest round
   std::chrono::nanoseconds gather_time{0}; ///< what the next round may wait for clients of the last one
   caf::typed_response_promise<writing_stopped> stopped;
   static inline const char* name = "cairn.writer";

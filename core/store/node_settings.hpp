@@ -27,6 +27,9 @@ struct node_settings {
   unsigned reserve_percent = 5; ///< of a volume that is kept free
   std::uint64_t min_reserve_bytes = 1ULL << 30U;
   io_mode io = io_mode::direct;
+  /// A smaller round is not written while the database has another one: each costs the same for one as for
+  /// many.
+  std::size_t min_overlapping_round = 12;
   std::size_t reader_count = 4;
   /// One serves several cores: the more payloads it gets at a time, the faster it is.
   std::size_t digester_count = std::max(1U, std::thread::hardware_concurrency() / 4);

@@ -30,22 +30,21 @@ void write_machine::note_attempt(const record_body& record, attempts& noted) {
     noted.insert(final->of.id);
 }
 
-/// A round of which the sync failed goes back to where the next one fills.
+/// A round of which the sync failed goes back to where the next one fills. One that the database has besides
+/// was synced before, and is not touched.
 void write_machine::take_back_round(log_sequence_number synced_lsn) {
-  if (!under_way_ || under_way_->synced)
+  auto& failed = next_ ? next_ : in_database_;
+  if (!failed || failed->synced)
     return;
-  if (under_way_->records.empty() || under_way_->records.back().at.lsn <= synced_lsn) {
+  if (failed->records.empty() || failed->records.back().at.lsn <= synced_lsn) {
     synced(); // what it holds was durable before
     return;
   }
-  auto back = std::move(*under_way_);
-  under_way_.reset();
-  abandon_due_ = !std::exchange(fold_due_, false);
-  const auto shift = back.records.size();
-  std::move(filling_.records.begin(), filling_.records.end(), std::back_inserter(back.records));
-  for (const auto& [record, id] : filling_.completes)
-    back.completes.emplace_back(record ? std::optional(*record + shift) : std::nullopt, id);
-  std::move(filling_.file_rows.begin(), filling_.file_rows.end(), std::back_inserter(back.file_rows));
+  if (!next_)
+    abandon_due_ = !std::exchange(fold_due_, false);
+  auto back = std::move(*failed);
+  failed.reset();
+  add_to(back, std::exchange(filling_, {}));
   std::move(waiting_look_ups_.begin(), waiting_look_ups_.end(), std::back_inserter(back.look_ups));
   waiting_look_ups_ = std::exchange(back.look_ups, {});
   filling_ = std::move(back);

@@ -409,7 +409,7 @@ void write_machine::perform_one(const write_ticket& ticket, purge_request& reque
 }
 
 void write_machine::perform_one(const write_ticket& ticket, sync_request&, steady_time now) {
-  if (!has_unsynced() && !under_way_ && !append_syncs_) {
+  if (!has_unsynced() && !in_database_ && !next_ && !append_syncs_) {
     answer(ticket, errc::success);
     return;
   }
@@ -455,8 +455,8 @@ void write_machine::give_up_slow_waits(steady_time now) {
     return true;
   };
   std::erase_if(waiting_look_ups_, give_up);
-  if (under_way_)
-    std::for_each(under_way_->look_ups.begin(), under_way_->look_ups.end(), give_up);
+  if (in_database_)
+    std::for_each(in_database_->look_ups.begin(), in_database_->look_ups.end(), give_up);
 }
 
 void write_machine::stop() {
@@ -493,8 +493,8 @@ std::optional<steady_time> write_machine::oldest_wait() const {
       oldest = asked.since;
   };
   std::for_each(waiting_look_ups_.begin(), waiting_look_ups_.end(), look);
-  if (under_way_)
-    std::for_each(under_way_->look_ups.begin(), under_way_->look_ups.end(), look);
+  if (in_database_)
+    std::for_each(in_database_->look_ups.begin(), in_database_->look_ups.end(), look);
   return oldest;
 }
 

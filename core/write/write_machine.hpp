@@ -5,8 +5,8 @@
 ///
 /// A request's way: admit() -> (digests) -> a transition gives records -> take_append() -> appended():
 /// placed, starts and nexts are answered -> start_round() -> synced() and folded rows -> committed():
-/// completions are answered. Source: spec sections 2, 3 and 5; actors/README.md has the table of states and
-/// messages.
+/// completions are answered. While the database has one round, the next is written and synced. Source: spec
+/// sections 2, 3 and 5; actors/README.md has the table of states and messages.
 
 #include "core/db/stored_segment.hpp"
 #include "core/log/value_file_row.hpp"
@@ -30,6 +30,7 @@ struct write_machine_options {
   std::chrono::milliseconds cancel_grace{600'000};     ///< how long a cancelled key is remembered here
   std::size_t max_cancelled_keys = 100'000;            ///< at most so many of them
   std::size_t early_write_bytes = 8U << 20U; ///< payload that is written without waiting for a round
+  std::size_t min_overlapping_round = 12;    ///< completions; fewer wait for the database's round
 };
 
 /// Payload to be digested and compared.
@@ -78,7 +79,7 @@ public:
   void admit(write_request request, steady_time now);
   /// Verdict on a digest_job: the data's CRC-32C, or the failure to answer with.
   void digested(std::uint64_t number, result<data_checksums> verdict, steady_time now);
-  /// The sync timer: closes the round that fills and starts it, unless one is under way.
+  /// The sync timer: what was asked for so far is written and synced, unless a sync is under way already.
   void start_round();
   /// Time passes: idle segments are cancelled, waits for the database bounded.
   void tick(steady_time now);
@@ -107,11 +108,13 @@ public:
   /// True once when the folded round must be abandoned: its records are void.
   bool take_abandon() { return std::exchange(abandon_due_, false); }
 
-  /// A completion waits, or the end does, and no round is under way: start_round() at once.
+  /// A completion waits, or the end does, and no sync is under way: start_round() at once. Of a few, not
+  /// while the database has a round.
   [[nodiscard]] bool round_is_due() const;
-  /// About as many wait as had the last round or waited beside it: more are not to be expected at once.
+  /// About as many wait, for the database too, as had the last round or waited beside it: more are not to be
+  /// expected at once.
   [[nodiscard]] bool round_is_full() const;
-  /// Something is written or about to be, and not yet part of a round.
+  /// Something is written or about to be, and no sync of it is under way.
   [[nodiscard]] bool has_unsynced() const;
   /// Nothing active, nothing waiting, nothing under way.
   [[nodiscard]] bool is_quiet() const;
@@ -186,7 +189,7 @@ private:
     std::vector<std::pair<std::optional<std::size_t>, completion_id>>
       completes; ///< (its last record, if any; whose)
     std::vector<look_up> look_ups;
-    bool synced = false; ///< once under way
+    bool synced = false;
   };
 
   struct queued_request {
@@ -231,6 +234,9 @@ private:
   batch_entry& add_entry(std::optional<segment_id> segment, const segment_key& key);
   completion& add_completion(steady_time now);
   void place_batch(const std::vector<placement>& placements, const failure* why);
+  [[nodiscard]] bool sync_is_under_way() const;
+  [[nodiscard]] bool is_worth_a_round() const;
+  static void add_to(round& earlier, round later);
   void begin_fold();
   void finish_completion(completion_id id, const fold_outcome& outcome);
   void answer_look_up(const look_up& asked, const std::optional<stored_segment>& existing);
@@ -273,11 +279,13 @@ private:
   std::optional<std::vector<record_body>> appending_; ///< the outstanding append_job's records
   std::vector<batch_entry> appending_entries_;
   std::uint64_t failures_ = 0; ///< of the log
-  bool append_syncs_ = false;  ///< the outstanding append starts a round
+  bool append_syncs_ = false;  ///< the outstanding append ends with a sync
 
-  round filling_; ///< appended, for the next round
+  // Records pass through these three in the order of their numbers.
+  round filling_;                    ///< appended; waits for a sync
+  std::optional<round> next_;        ///< synced, or about to be, while the database has another one
+  std::optional<round> in_database_; ///< synced, or about to be
   std::vector<look_up> waiting_look_ups_;
-  std::optional<round> under_way_;
   bool round_wanted_ = false; ///< start_round() came while an append was outstanding
   bool fold_due_ = false;
   bool commit_due_ = false;

@@ -34,12 +34,13 @@ std::optional<append_job> write_machine::take_append() {
   if (appending_)
     return std::nullopt;
   append_job job;
-  if (round_wanted_ && !under_way_) {
+  if (round_wanted_ && !sync_is_under_way()) {
     round_wanted_ = false;
     if (!has_unsynced()) { // at most look-ups: nothing to sync
-      if (!waiting_look_ups_.empty()) {
+      if (!waiting_look_ups_.empty() && !in_database_) {
+        next_ = round{};
+        next_->synced = true;
         begin_fold();
-        synced();
       }
       return std::nullopt;
     }
@@ -95,21 +96,43 @@ void write_machine::place_batch(const std::vector<placement>& placements, const 
 void write_machine::appended(std::vector<placement> placements, std::vector<value_file_row> file_rows) {
   place_batch(placements, nullptr);
   std::move(file_rows.begin(), file_rows.end(), std::back_inserter(filling_.file_rows));
-  if (append_syncs_)
+  if (!append_syncs_)
+    return;
+  if (!next_)
+    next_ = round{};
+  add_to(*next_, std::exchange(filling_, {}));
+  next_->synced = false;
+  if (!in_database_)
     begin_fold();
 }
 
 // --- rounds ---
 
+/// From the append that asks for it to synced() or write_failed().
+bool write_machine::sync_is_under_way() const {
+  return append_syncs_ || (next_ && !next_->synced) || (in_database_ && !in_database_->synced);
+}
+
+/// A round costs the same for one as for many. So another is written beside one that the database has only
+/// when it is not much smaller; fewer requests wait for more.
+bool write_machine::is_worth_a_round() const {
+  if (!in_database_)
+    return true;
+  const auto earlier = in_database_->completes.size() + (next_ ? next_->completes.size() : 0);
+  const auto waiting = completions_.size() - std::min(earlier, completions_.size());
+  return waiting >= options_.min_overlapping_round && 4 * waiting >= 3 * earlier;
+}
+
 bool write_machine::round_is_due() const {
-  if (under_way_ || append_syncs_ || round_wanted_)
+  if (round_wanted_ || sync_is_under_way() || !is_worth_a_round())
     return false;
   const auto completes = [](const auto& entries) {
     return std::any_of(entries.begin(), entries.end(),
                        [](const auto& entry) { return entry.completes.has_value(); });
   };
-  return (stopping_ && has_unsynced()) || !filling_.completes.empty() || !waiting_look_ups_.empty()
-         || completes(unwritten_entries_) || completes(appending_entries_);
+  return (stopping_ && has_unsynced()) || !filling_.completes.empty()
+         || (!waiting_look_ups_.empty() && !in_database_) || completes(unwritten_entries_)
+         || completes(appending_entries_);
 }
 
 bool write_machine::round_is_full() const {
@@ -129,47 +152,58 @@ bool write_machine::has_unsynced() const {
 }
 
 bool write_machine::is_quiet() const {
-  return queues_.empty() && active_.empty() && completions_.empty() && !has_unsynced() && !under_way_
-         && !appending_ && waiting_look_ups_.empty();
+  return queues_.empty() && active_.empty() && completions_.empty() && !has_unsynced() && !in_database_
+         && !next_ && !appending_ && waiting_look_ups_.empty();
 }
 
 void write_machine::start_round() {
-  if (under_way_ || append_syncs_)
-    return;
-  round_wanted_ = has_unsynced() || !waiting_look_ups_.empty();
+  if (!sync_is_under_way())
+    round_wanted_ = has_unsynced() || (!waiting_look_ups_.empty() && !in_database_);
 }
 
+void write_machine::add_to(round& earlier, round later) {
+  const auto shift = earlier.records.size();
+  std::move(later.records.begin(), later.records.end(), std::back_inserter(earlier.records));
+  for (const auto& [record, id] : later.completes)
+    earlier.completes.emplace_back(record ? std::optional(*record + shift) : std::nullopt, id);
+  std::move(later.file_rows.begin(), later.file_rows.end(), std::back_inserter(earlier.file_rows));
+}
+
+/// The next round's rows go to the database, and look-ups with them.
 void write_machine::begin_fold() {
-  under_way_ = std::exchange(filling_, {});
-  under_way_->number = last_round_ = round_number{last_round_.value + 1};
-  under_way_->look_ups = std::exchange(waiting_look_ups_, {});
+  in_database_ = std::exchange(next_, std::nullopt);
+  in_database_->number = last_round_ = round_number{last_round_.value + 1};
+  in_database_->look_ups = std::exchange(waiting_look_ups_, {});
   fold_due_ = true;
+  commit_due_ = in_database_->synced;
 }
 
 std::optional<fold_job> write_machine::take_fold() {
   if (!std::exchange(fold_due_, false))
     return std::nullopt;
   fold_job job;
-  job.round = under_way_->number;
-  job.records = under_way_->records;
+  job.round = in_database_->number;
+  job.records = in_database_->records;
   job.new_position = job.records.empty() ? position_ : job.records.back().at.lsn;
-  job.file_rows = under_way_->file_rows;
-  for (const auto& waiting : under_way_->look_ups)
+  job.file_rows = in_database_->file_rows;
+  for (const auto& waiting : in_database_->look_ups)
     job.look_ups.push_back(waiting.key);
   return job;
 }
 
 void write_machine::synced() {
   append_syncs_ = false;
-  if (!under_way_)
-    return;
-  under_way_->synced = true;
-  commit_due_ = true;
+  if (next_) {
+    next_->synced = true;
+  } else if (in_database_) {
+    in_database_->synced = true;
+    commit_due_ = true;
+  }
 }
 
 void write_machine::committed(fold_result outcome) {
-  auto done = std::move(*under_way_);
-  under_way_.reset();
+  auto done = std::move(*in_database_);
+  in_database_.reset();
   if (!done.records.empty())
     position_ = done.records.back().at.lsn;
   std::unordered_map<segment_id, const fold_outcome*> refused; // a final fails with its sequence
@@ -189,6 +223,8 @@ void write_machine::committed(fold_result outcome) {
     answer_look_up(done.look_ups[i], outcome.look_ups[i]);
   expected_waits_ =
     done.completes.size() + done.look_ups.size() + completions_.size() + waiting_look_ups_.size();
+  if (next_)
+    begin_fold();
 }
 
 receipt write_machine::receipt_for(const completion& done) const {

@@ -109,8 +109,8 @@ TEST_F(WriterTest, WaitsForTheClientsOfTheLastRoundForAPartOfItsTime) {
     submit_one(entire(i));
   EXPECT_EQ(gather(), 0ns) << "there was no round before";
   tick();
-  pass(4ms);
   written();
+  pass(4ms); // the database's part
   synced();
   committed();
   submit_one(entire(5));
@@ -132,8 +132,8 @@ TEST_F(WriterTest, NeverWaitsForLongForMore) {
   submit_one(entire(1));
   submit_one(entire(2));
   tick();
-  pass(10s);
   written();
+  pass(10s);
   synced();
   committed();
   submit_one(entire(3));

@@ -30,6 +30,7 @@ void node_under_test::start() {
   settings.database = database_->connection_string();
   settings.max_value_file_bytes = 1U << 20U; // many roll-overs
   settings.reader_count = 2;
+  settings.min_overlapping_round = 1; // as often as can be
   // The model knows no clock: on a machine that is busy elsewhere, time must make no difference.
   settings.idle_limit = settings.request_timeout = settings.database_patience = patience;
   node_ = std::make_unique<harness::local_node>(settings);

@@ -57,6 +57,7 @@ power_node::power_node(flushed_database& database, const std::string& data_direc
   settings_.reserve_percent = 0;
   settings_.min_reserve_bytes = 0;
   settings_.reader_count = 1;
+  settings_.min_overlapping_round = 1; // as often as can be
   for (const auto* folder : {"/spaces", "/journal"})
     disk_.set_up_directory(settings_.data_directory + folder);
 }

@@ -78,6 +78,13 @@ const std::map<write_ticket, write_answer>& write_rig::answers() {
   return answers_;
 }
 
+std::vector<write_ticket> write_rig::send_archives(std::size_t count) {
+  std::vector<write_ticket> sent;
+  while (sent.size() < count)
+    sent.push_back(send(entire(next_version_++)));
+  return sent;
+}
+
 std::optional<write_answer> write_rig::answer(const write_ticket& ticket) {
   collect();
   const auto found = answers_.find(ticket);
@@ -119,7 +126,10 @@ void write_rig::finish_append() {
     placements.push_back(place());
     log_.push_back({record, placements.back()});
   }
-  syncing_ = syncing_ || job.then_sync;
+  if (job.then_sync) {
+    EXPECT_FALSE(syncing_) << "a second sync while one is outstanding";
+    syncing_ = log_sequence_number{next_lsn_.value - 1};
+  }
   machine_.appended(std::move(placements), {});
   take_fold();
 }
@@ -147,10 +157,9 @@ void write_rig::take_fold() {
 }
 
 void write_rig::finish_sync() {
-  ASSERT_TRUE(std::exchange(syncing_, false));
+  ASSERT_TRUE(syncing_);
   // What was appended after the sync began may be covered too; that is not to be relied on.
-  synced_lsn_ = std::max(synced_lsn_, fold_ && !fold_->records.empty() ? fold_->records.back().at.lsn
-                                                                       : log_sequence_number{});
+  synced_lsn_ = std::max(synced_lsn_, *std::exchange(syncing_, {}));
   machine_.synced();
   take_fold();
 }
@@ -219,7 +228,7 @@ void write_rig::fail(std::size_t held, std::size_t rolled, errc code) {
       break;
   std::erase_if(log_, [&](const placed_record& record) { return record.at.lsn > synced_lsn_; });
   std::erase_if(placements, [&](const placement& at) { return at.lsn > synced_lsn_; });
-  syncing_ = false;
+  syncing_.reset();
   ++failures_;
   ++file_.value;
   machine_.write_failed(synced_lsn_, std::move(placements), {}, {code, "the disk failed"});

@@ -43,6 +43,8 @@ public:
 
   /// @returns the ticket of the request, which the machine now has
   write_ticket send(write_operation operation);
+  /// So many entire archives, each of a version that none had before.
+  std::vector<write_ticket> send_archives(std::size_t count);
 
   /// The answer to a request, or none so far. Each may have but one; the rig sees to it.
   std::optional<write_answer> answer(const write_ticket& ticket);
@@ -72,7 +74,7 @@ public:
   std::size_t appended_count() const { return log_.size(); }
   std::size_t digest_job_count();
   bool append_is_outstanding() const { return job_.has_value(); }
-  bool sync_is_outstanding() const { return syncing_; }
+  bool sync_is_outstanding() const { return syncing_.has_value(); }
   bool fold_is_sent() const { return fold_.has_value(); }
   /// What the last fold job held.
   const std::optional<fold_job>& last_fold() const { return last_fold_; }
@@ -93,12 +95,13 @@ private:
   steady_time now_;
   write_machine machine_;
   std::uint64_t next_request_ = 1;
+  std::uint64_t next_version_ = 1000;
   std::map<write_ticket, write_answer> answers_;
 
   std::optional<append_job> job_;
   std::optional<std::size_t> last_append_count_;
-  bool syncing_ = false;
-  std::vector<placed_record> log_; ///< without what is void
+  std::optional<log_sequence_number> syncing_; ///< the last record that the outstanding sync covers
+  std::vector<placed_record> log_;             ///< without what is void
   log_sequence_number next_lsn_{1};
   log_sequence_number synced_lsn_;
   value_file_id file_{1};

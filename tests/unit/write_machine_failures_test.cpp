@@ -122,6 +122,49 @@ TEST(WriteMachineFailuresTest, AppendThatFailsWhileARoundCommitsLeavesTheRoundAl
   EXPECT_TRUE(rig.machine().is_quiet());
 }
 
+TEST(WriteMachineFailuresTest, SyncThatFailsLeavesTheRoundThatTheDatabaseHas) {
+  write_rig rig;
+  const auto first = rig.send_archives(16);
+  rig.machine().start_round();
+  rig.append();
+  rig.finish_sync();
+  const auto second = rig.send_archives(12);
+  rig.machine().start_round();
+  rig.append();
+  rig.fail();
+  for (const auto& ticket : second)
+    EXPECT_EQ(rig.code(ticket), errc::storage_error);
+  EXPECT_FALSE(rig.answer(first.front()));
+  ASSERT_TRUE(rig.commit()) << "it was synced before";
+  for (const auto& ticket : first)
+    EXPECT_EQ(rig.code(ticket), errc::success);
+  rig.settle();
+  EXPECT_EQ(rig.after_crash(), rig.database);
+  EXPECT_TRUE(rig.machine().is_quiet());
+}
+
+TEST(WriteMachineFailuresTest, WhatWasSyncedForTheNextRoundSurvivesALaterSync) {
+  write_rig rig;
+  rig.send_archives(16);
+  rig.machine().start_round();
+  rig.append();
+  rig.finish_sync();
+  const auto second = rig.send_archives(12);
+  rig.machine().start_round();
+  rig.append();
+  rig.finish_sync();
+  const auto third = rig.send_archives(21);
+  rig.machine().start_round();
+  rig.append();
+  rig.fail();
+  rig.settle();
+  for (const auto& ticket : second)
+    EXPECT_EQ(rig.code(ticket), errc::success);
+  for (const auto& ticket : third)
+    EXPECT_EQ(rig.code(ticket), errc::storage_error);
+  EXPECT_EQ(rig.after_crash(), rig.database);
+}
+
 TEST(WriteMachineFailuresTest, RecordsThatARolloverSyncedSurvive) {
   write_rig rig;
   const auto first = rig.send(entire(1));

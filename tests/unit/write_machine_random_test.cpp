@@ -45,6 +45,7 @@ private:
     write_machine_options chosen;
     chosen.early_write_bytes = 2000;
     chosen.max_cancelled_keys = 4;
+    chosen.min_overlapping_round = 1;
     return chosen;
   }
 

@@ -134,7 +134,7 @@ TEST(WriteMachineTest, WhatComesDuringARoundGoesIntoTheNext) {
   rig.machine().start_round();
   rig.append();
   const auto second = rig.send(entire(2));
-  EXPECT_FALSE(rig.machine().round_is_due()) << "one round at a time";
+  EXPECT_FALSE(rig.machine().round_is_due()) << "one sync at a time";
   rig.machine().start_round();
   EXPECT_FALSE(rig.append());
   rig.finish_sync();
@@ -145,6 +145,90 @@ TEST(WriteMachineTest, WhatComesDuringARoundGoesIntoTheNext) {
   rig.round();
   EXPECT_EQ(rig.code(second), errc::success);
   EXPECT_EQ(rig.answer(second)->proof.round, round_number{2});
+}
+
+TEST(WriteMachineTest, NextRoundIsWrittenAndSyncedWhileTheDatabaseHasOne) {
+  write_rig rig;
+  const auto first = rig.send_archives(16);
+  rig.machine().start_round();
+  rig.append();
+  rig.finish_sync();
+  const auto second = rig.send_archives(12);
+  ASSERT_TRUE(rig.machine().round_is_due());
+  rig.machine().start_round();
+  ASSERT_TRUE(rig.append());
+  EXPECT_EQ(rig.last_fold()->round, round_number{1}) << "its rows wait for the database";
+  EXPECT_FALSE(rig.machine().is_quiet());
+  const auto everything = rig.send(sync_request{});
+  rig.finish_sync();
+  for (const auto& ticket : first)
+    EXPECT_FALSE(rig.answer(ticket));
+
+  ASSERT_TRUE(rig.commit());
+  for (const auto& ticket : first)
+    EXPECT_EQ(rig.code(ticket), errc::success);
+  EXPECT_FALSE(rig.answer(second.front()));
+  EXPECT_EQ(rig.last_fold()->round, round_number{2});
+  EXPECT_EQ(rig.machine().position(), log_sequence_number{32});
+  ASSERT_TRUE(rig.commit()) << "at once: it is synced";
+  for (const auto& ticket : second)
+    EXPECT_EQ(rig.code(ticket), errc::success);
+  EXPECT_EQ(rig.answer(second.front())->proof.round, round_number{2});
+  EXPECT_FALSE(rig.answer(everything));
+  rig.round();
+  EXPECT_EQ(rig.code(everything), errc::success);
+  EXPECT_TRUE(rig.machine().is_quiet());
+}
+
+TEST(WriteMachineTest, RowsGoDuringTheSyncWhenTheDatabaseIsFreeByThen) {
+  write_rig rig;
+  rig.send_archives(12);
+  rig.machine().start_round();
+  rig.append();
+  rig.finish_sync();
+  const auto second = rig.send_archives(12);
+  rig.machine().start_round();
+  rig.append();
+  ASSERT_TRUE(rig.commit());
+  EXPECT_EQ(rig.last_fold()->round, round_number{2});
+  EXPECT_FALSE(rig.commit()) << "not before its sync";
+  rig.finish_sync();
+  ASSERT_TRUE(rig.commit());
+  EXPECT_EQ(rig.code(second.front()), errc::success);
+}
+
+TEST(WriteMachineTest, WhatIsWrittenWhileTheDatabaseIsBusyIsItsNextRoundTogether) {
+  write_rig rig;
+  rig.send_archives(16);
+  rig.machine().start_round();
+  rig.append();
+  rig.finish_sync();
+  std::vector<write_ticket> waiting;
+  for (const std::size_t count : {12U, 21U}) {
+    const auto more = rig.send_archives(count);
+    waiting.insert(waiting.end(), more.begin(), more.end());
+    ASSERT_TRUE(rig.machine().round_is_due()) << count;
+    rig.machine().start_round();
+    rig.append();
+    rig.finish_sync();
+  }
+  rig.commit();
+  EXPECT_EQ(rig.last_fold()->records.size(), 66U);
+  ASSERT_TRUE(rig.commit());
+  for (const auto& ticket : waiting)
+    EXPECT_EQ(rig.code(ticket), errc::success);
+}
+
+TEST(WriteMachineTest, AFewWaitForTheDatabase) {
+  write_rig rig;
+  rig.send_archives(16);
+  rig.machine().start_round();
+  rig.append();
+  rig.finish_sync();
+  rig.send_archives(11);
+  EXPECT_FALSE(rig.machine().round_is_due()) << "a round for a few costs as much as one for many";
+  rig.send_archives(1);
+  EXPECT_TRUE(rig.machine().round_is_due());
 }
 
 TEST(WriteMachineTest, RoundIsFullWhenAsManyWaitAsTheLastOneAnswered) {
