@@ -1,8 +1,9 @@
 #pragma once
 /// How a payload travels: its length, then its bytes in one block. A length that the frame cannot hold is
-/// refused before anything is allocated.
+/// refused before anything is allocated; a large payload stays where it lies in the frame.
 
 #include "core/admission.hpp"
+#include "core/frame_buffer.hpp"
 #include "core/payload.hpp"
 
 #include <type_traits>
@@ -30,9 +31,16 @@ typename Inspector::result_type inspect(Inspector& f, payload& x) {
     std::size_t size = 0;
     if (auto error = f.begin_sequence(size))
       return error;
-    if (const auto* frame = dynamic_cast<caf::binary_deserializer*>(&f);
-        frame != nullptr && size > frame->remaining())
-      return caf::sec::end_of_stream;
+    if (auto* frame = dynamic_cast<caf::binary_deserializer*>(&f); frame != nullptr) {
+      if (size > frame->remaining())
+        return caf::sec::end_of_stream;
+      if (auto part = frame_buffer::part(buffer_being_decoded(), frame->remainder().data(), size);
+          !part.empty()) {
+        frame->skip(size);
+        x = std::move(part);
+        return f.end_sequence();
+      }
+    }
     auto received = payload::uninitialized(size, frame_being_decoded());
     if (received.size() != size)
       return caf::sec::runtime_error; // out of memory; an exception here would end the process

@@ -25,6 +25,14 @@ payload payload::uninitialized(std::size_t size_bytes, std::shared_ptr<const voi
   return result;
 }
 
+payload payload::part_of(std::shared_ptr<void> owner, std::span<std::byte> bytes) noexcept {
+  payload result;
+  result.buffer_ = std::shared_ptr<std::byte>(std::move(owner), bytes.data());
+  result.begin_ = bytes.data();
+  result.size_bytes_ = bytes.size();
+  return result;
+}
+
 payload payload::copy_of(std::span<const std::byte> bytes) {
   auto result = uninitialized(bytes.size());
   if (result.size() != bytes.size())

@@ -16,6 +16,8 @@ public:
   /// @param keeps released together with the buffer
   /// @returns an empty payload (size() != size_bytes) when memory cannot be had; never throws
   static payload uninitialized(std::size_t size_bytes, std::shared_ptr<const void> keeps = nullptr) noexcept;
+  /// Bytes that belong to `owner`, which lives as long as the payload and leaves them as they are.
+  static payload part_of(std::shared_ptr<void> owner, std::span<std::byte> bytes) noexcept;
   /// A copy of the bytes. @throws std::bad_alloc
   static payload copy_of(std::span<const std::byte> bytes);
 

@@ -188,9 +188,10 @@ stream_outcome connection::read_once() {
       take({scratch.data(), got.bytes});
     return got;
   }
-  if (payload_.size() == payload_filled_) // within what begin_payload has reserved
-    payload_.resize(payload_filled_ + std::min({missing, payload_filled_, read_ahead_bytes}));
-  const auto got = stream_.read_some(payload_.data() + payload_filled_, payload_.size() - payload_filled_);
+  if (incoming().size() <= payload_filled_)
+    make_room(payload_filled_ + std::min({missing, payload_filled_, read_ahead_bytes}));
+  const auto got = stream_.read_some(incoming().data() + payload_filled_,
+                                     std::min(incoming().size() - payload_filled_, missing));
   if (got.state == stream_state::moved) {
     payload_filled_ += got.bytes;
     if (payload_filled_ == header_.payload_bytes)
@@ -212,8 +213,8 @@ bool connection::take(std::span<const char> bytes) {
       continue;
     }
     const auto count = std::min<std::size_t>(bytes.size(), header_.payload_bytes - payload_filled_);
-    payload_.resize(payload_filled_);
-    payload_.insert(payload_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
+    make_room(payload_filled_ + count);
+    std::copy_n(bytes.begin(), count, incoming().begin() + static_cast<std::ptrdiff_t>(payload_filled_));
     payload_filled_ += count;
     bytes = bytes.subspan(count);
     if (payload_filled_ == header_.payload_bytes && !finish_frame())
@@ -236,10 +237,16 @@ bool connection::take_header(std::span<const char>& bytes) {
   return header_.payload_bytes == 0 ? finish_frame() : begin_payload();
 }
 
+/// Bytes of the payload have their place, if they lie within what begin_payload has reserved. A buffer that
+/// is used again has more than have come.
+void connection::make_room(std::size_t filled_bytes) {
+  if (incoming().size() < filled_bytes)
+    incoming().resize(filled_bytes);
+}
+
 /// Reserves addresses for the payload; memory comes with the bytes. One that is more than modest is charged
 /// before it comes, so that any number of unfinished ones stays within the total.
 bool connection::begin_payload() {
-  payload_.clear();
   payload_filled_ = 0;
   lacks_room_ = role_ == frame_role::server && header_.payload_bytes > table_->limits().modest_bytes;
   if (!may_read())
@@ -247,7 +254,9 @@ bool connection::begin_payload() {
   else if (lacks_room_)
     claim_room();
   try {
-    payload_.reserve(header_.payload_bytes);
+    if (!frame_ || incoming().capacity() < header_.payload_bytes)
+      frame_ = table_->buffers().take(header_.payload_bytes);
+    incoming().reserve(header_.payload_bytes);
   } catch (const std::bad_alloc&) {
     close_now("no memory for a frame");
     return false;
@@ -263,10 +272,11 @@ void connection::claim_room() {
 
 bool connection::finish_frame() {
   last_read_ = std::chrono::steady_clock::now();
-  payload_.resize(payload_filled_);
+  if (header_.payload_bytes != 0)
+    incoming().resize(payload_filled_);
   const auto had_greeted = is_greeted();
   const auto verdict =
-    header_.payload_bytes == 0 ? frame_verdict::pass : guard_.judge_payload(header_, payload_);
+    header_.payload_bytes == 0 ? frame_verdict::pass : guard_.judge_payload(header_, incoming());
   if (verdict != frame_verdict::pass && !drop_or_close(verdict))
     return false;
   if (verdict == frame_verdict::pass && !deliver_frame())
@@ -297,8 +307,16 @@ bool connection::deliver_frame() {
   being_read_ = &header_buffer_;
   auto goes_on = consume(&backend(), header_buffer_.data(), header_buffer_.size());
   if (goes_on && !detached() && header_.payload_bytes != 0) {
-    being_read_ = &payload_;
-    goes_on = consume(&backend(), payload_.data(), payload_.size());
+    frame_->begin_decoding(frame_being_decoded());
+    buffer_being_decoded() = frame_;
+    being_read_ = &incoming();
+    goes_on = consume(&backend(), incoming().data(), incoming().size());
+    buffer_being_decoded().reset();
+    being_read_ = &header_buffer_;
+    if (frame_->has_parts())
+      frame_.reset();
+    else
+      frame_->end_decoding();
   }
   frame_being_decoded().reset();
   table_->forget_last_hop();
@@ -321,7 +339,6 @@ void connection::settle() {
 void connection::begin_frame() {
   header_filled_ = 0;
   payload_filled_ = 0;
-  payload_.clear();
   header_ = {};
   lacks_room_ = false;
   charge_.reset();
@@ -443,8 +460,8 @@ void connection::sweep(steady_time now) {
   }
   if (has_unsent && now - last_written_ > limits.stall_limit)
     return close_now("it does not take what is sent");
-  if (header_filled_ == 0 && now - last_read_ > buffer_rest)
-    give_back(payload_);
+  if (header_filled_ == 0 && now - last_read_ > buffer_rest && frame_ && incoming().capacity() > kept_bytes)
+    frame_.reset();
   if (!has_unsent) {
     give_back(unsent_);
     give_back(sending_);

@@ -5,6 +5,7 @@
 
 #include "core/admission.hpp"
 #include "core/disk/posix.hpp"
+#include "core/frame_buffer.hpp"
 #include "net/transport/frame_guard.hpp"
 #include "net/transport/socket_stream.hpp"
 
@@ -87,6 +88,8 @@ private:
   bool drop_or_close(frame_verdict verdict);
   void begin_frame();
   void settle();
+  void make_room(std::size_t filled_bytes);
+  std::vector<char>& incoming() { return frame_->bytes; }
 
   [[nodiscard]] bool may_read() const;
   void pause();
@@ -119,11 +122,11 @@ private:
   std::array<char, frame_guard::header_bytes> header_bytes_{};
   std::size_t header_filled_ = 0;
   frame_header header_;
-  std::vector<char> header_buffer_; ///< as handed to CAF
-  std::vector<char> payload_;       ///< grows with what has come, not with what was claimed
+  std::vector<char> header_buffer_;     ///< as handed to CAF
+  std::shared_ptr<frame_buffer> frame_; ///< of the payload; its bytes may be more than have come
   std::size_t payload_filled_ = 0;
-  std::vector<char>* being_read_ = &payload_; ///< which of the two CAF is handed
-  bool lacks_room_ = false;                   ///< a large payload waits until the total has room for it
+  std::vector<char>* being_read_ = &header_buffer_; ///< that, or the payload: what CAF is handed
+  bool lacks_room_ = false;                         ///< a large payload waits until the total has room for it
   frame_charge charge_; ///< of a large payload from its begin, of any other while it is handed on
   steady_time frame_begun_;
   steady_time last_read_ = opened_;

@@ -134,6 +134,7 @@ void connection_table::evict_one() {
 void connection_table::sweep(steady_time now) {
   for (const auto& each : all())
     each->sweep(now);
+  buffers_->rest();
   reconsider_paused();
 }
 

@@ -65,6 +65,7 @@ public:
   /// A connection has stopped reading: look again whenever something is released.
   void watch_releases();
   [[nodiscard]] std::vector<char>& scratch() { return scratch_; }
+  [[nodiscard]] frame_buffer_pool& buffers() { return *buffers_; }
 
 private:
   [[nodiscard]] caf::io::basp_broker* living_broker() const;
@@ -81,6 +82,8 @@ private:
   std::atomic<std::uint64_t> next_id_{1};
   std::map<std::uint64_t, connection*> connections_; ///< those that the broker has taken
   std::vector<char> scratch_;                        ///< where small frames are read; empty between events
+  const std::shared_ptr<frame_buffer_pool> buffers_ =
+    std::make_shared<frame_buffer_pool>(std::size_t{32} << 20U); ///< outlived by what is in use
   bool is_watching_ = false;
 };
 
