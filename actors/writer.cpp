@@ -148,12 +148,14 @@ void tick(self_pointer self, bool is_periodic) {
   if (is_periodic) {
     state.machine->tick(self->clock().now());
     publish_vitals(state);
-  } else {
-    state.round = writer_state::announced::nothing;
-  }
-  if (is_periodic && !state.machine->has_unsynced())
+    if (state.machine->has_unsynced())
+      state.machine->start_round();
     return;
-  state.machine->start_round();
+  }
+  state.round = writer_state::announced::nothing;
+  // It may be one that was to come at the latest, for a round that an earlier tick has begun.
+  if (state.machine->round_is_due())
+    state.machine->start_round();
 }
 
 void commit(self_pointer self, const round_committed& message) {

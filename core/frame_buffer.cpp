@@ -5,6 +5,18 @@
 
 namespace cairn {
 
+namespace {
+
+/// How many buffers lie idle at most: they are looked through one by one.
+constexpr std::size_t max_idle_count = 256;
+
+/// A charge counts the bytes of a frame, so its buffer must not be much larger.
+bool fits(std::size_t size_bytes, std::size_t room_bytes) {
+  return size_bytes <= room_bytes && room_bytes - room_bytes / 5 <= size_bytes;
+}
+
+} // namespace
+
 void frame_buffer::begin_decoding(std::shared_ptr<const void> keeps) {
   decoded_ = bytes;
   room_bytes_ = bytes.capacity();
@@ -19,7 +31,7 @@ void frame_buffer::end_decoding() {
 
 payload frame_buffer::part(const std::shared_ptr<frame_buffer>& frame, const void* begin,
                            std::size_t size_bytes) {
-  if (!frame || size_bytes < min_part_bytes || frame->room_bytes_ / 2 > size_bytes)
+  if (!frame || size_bytes < min_part_bytes || !fits(size_bytes, frame->room_bytes_))
     return {};
   const auto* first = static_cast<const char*>(begin);
   auto* const frame_first = frame->decoded_.data();
@@ -37,12 +49,11 @@ std::shared_ptr<frame_buffer> frame_buffer_pool::take(std::size_t size_bytes) {
   std::unique_ptr<frame_buffer> found;
   if (size_bytes >= frame_buffer::min_part_bytes) {
     const std::lock_guard lock(mutex_);
-    const auto fits = std::find_if(idle_.rbegin(), idle_.rend(), [&](const auto& buffer) {
-      const auto room = buffer->bytes.capacity();
-      return room >= size_bytes && room / 2 <= size_bytes;
+    const auto found_at = std::find_if(idle_.rbegin(), idle_.rend(), [&](const auto& buffer) {
+      return fits(size_bytes, buffer->bytes.capacity());
     });
-    if (fits != idle_.rend()) {
-      const auto at = std::prev(fits.base());
+    if (found_at != idle_.rend()) {
+      const auto at = std::prev(found_at.base());
       found = std::move(*at);
       unneeded_ = std::min(unneeded_, static_cast<std::size_t>(at - idle_.begin()));
       idle_.erase(at);
@@ -60,7 +71,8 @@ void frame_buffer_pool::give_back(std::unique_ptr<frame_buffer> buffer) noexcept
   buffer->end_decoding(); // outside the lock: what was charged for the frame is released by it
   const auto room = buffer->bytes.capacity();
   const std::lock_guard lock(mutex_);
-  if (room < frame_buffer::min_part_bytes || idle_bytes_ + room > max_idle_bytes_)
+  if (room < frame_buffer::min_part_bytes || idle_bytes_ + room > max_idle_bytes_
+      || idle_.size() >= max_idle_count)
     return;
   try {
     idle_.push_back(std::move(buffer));

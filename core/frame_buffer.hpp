@@ -26,7 +26,7 @@ public:
   [[nodiscard]] bool has_parts() const { return has_parts_; }
 
   /// @returns a payload that lies in the frame; an empty one when a copy is better, because the range is not
-  /// part of it, or small, or the buffer has much room besides
+  /// part of it, or small, or the buffer has much more room
   static payload part(const std::shared_ptr<frame_buffer>& frame, const void* begin, std::size_t size_bytes);
 
   static constexpr std::size_t min_part_bytes = std::size_t{16} * 1024;

@@ -26,8 +26,6 @@ constexpr std::size_t read_ahead_bytes = 256 * 1024;
 constexpr std::size_t turn_bytes = 1024 * 1024;
 /// Buffers up to this size stay with an idle connection.
 constexpr std::size_t kept_bytes = 16 * 1024;
-/// For how long a buffer that grew is kept unused.
-constexpr std::chrono::seconds buffer_rest{2};
 /// For how long what is unsent may still go when the connection was ended in order.
 constexpr std::chrono::seconds closing_limit{5};
 
@@ -339,6 +337,8 @@ void connection::settle() {
 void connection::begin_frame() {
   header_filled_ = 0;
   payload_filled_ = 0;
+  if (frame_ && incoming().capacity() > kept_bytes)
+    frame_.reset(); // for whoever needs one next: what lies idle is bounded for all connections together
   header_ = {};
   lacks_room_ = false;
   charge_.reset();
@@ -460,8 +460,6 @@ void connection::sweep(steady_time now) {
   }
   if (has_unsent && now - last_written_ > limits.stall_limit)
     return close_now("it does not take what is sent");
-  if (header_filled_ == 0 && now - last_read_ > buffer_rest && frame_ && incoming().capacity() > kept_bytes)
-    frame_.reset();
   if (!has_unsent) {
     give_back(unsent_);
     give_back(sending_);
