@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <new>
 
 namespace cairn {
 
@@ -84,6 +85,7 @@ void frame_buffer_pool::give_back(std::unique_ptr<frame_buffer> buffer) noexcept
 void frame_buffer_pool::rest() {
   std::vector<std::unique_ptr<frame_buffer>> freed; // outside the lock
   const std::lock_guard lock(mutex_);
+  freed.reserve(unneeded_);
   const auto end = idle_.begin() + static_cast<std::ptrdiff_t>(unneeded_);
   for (auto it = idle_.begin(); it != end; ++it) {
     idle_bytes_ -= (*it)->bytes.capacity();

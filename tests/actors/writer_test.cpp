@@ -128,6 +128,19 @@ TEST_F(WriterTest, WaitsForTheClientsOfTheLastRoundForAPartOfItsTime) {
   EXPECT_EQ(codes(), std::vector<errc>(8, errc::success));
 }
 
+TEST_F(WriterTest, LateTickBeginsNoRoundForAFewBesideTheDatabases) {
+  submit_one(entire(1));
+  tick();
+  written();
+  synced();
+  ASSERT_EQ(inboxes.appends.size(), 1U);
+  submit_one(entire(2));
+  tick(); // one that was to come at the latest
+  EXPECT_EQ(inboxes.appends.size(), 1U) << "a round for one";
+  committed();
+  EXPECT_EQ(inboxes.rounds_due, 2) << "it has its turn now";
+}
+
 TEST_F(WriterTest, NeverWaitsForLongForMore) {
   submit_one(entire(1));
   submit_one(entire(2));

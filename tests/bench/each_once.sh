@@ -3,6 +3,10 @@
 # here means nothing.
 #   each_once.sh TOOLS BIN     the folder of the tools, and that of cairn and cairnd
 set -euo pipefail
+if (($# != 2)); then
+  printf 'usage: each_once.sh TOOLS BIN\n' >&2
+  exit 2
+fi
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 tools=$(realpath "$1")
 bin=$(realpath "$2")
@@ -11,7 +15,7 @@ source "$here/../crash/common.sh"
 run() { # NAME COMMAND...: it must succeed, and print a figure
   local name=$1 status=0
   shift
-  "$@" >"$work/out" 2>"$work/err" || status=$?
+  timeout 300 "$@" >"$work/out" 2>"$work/err" || status=$?
   if ((status != 0)) || ! grep -q '[0-9]' "$work/out"; then
     cat "$work/out" "$work/err" >&2
     fail "$name ended with $status"

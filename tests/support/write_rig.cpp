@@ -185,11 +185,15 @@ bool write_rig::commit() {
   return true;
 }
 
-void write_rig::round() {
+void write_rig::write_and_sync() {
   machine_.start_round();
   append();
   if (syncing_)
     finish_sync();
+}
+
+void write_rig::round() {
+  write_and_sync();
   commit();
 }
 

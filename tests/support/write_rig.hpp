@@ -60,6 +60,8 @@ public:
   void finish_sync();
   /// The round is committed. @returns false when the machine did not ask for it
   bool commit();
+  /// start_round(), and its steps up to the sync: the rows are with the database, or wait for it.
+  void write_and_sync();
   /// start_round(), and all the steps of the round.
   void round();
   /// Everything that is to be done, until nothing is.

@@ -107,9 +107,7 @@ TEST(WriteMachineFailuresTest, AppendQueuedBehindTheFailedSyncFailsWithIt) {
 TEST(WriteMachineFailuresTest, AppendThatFailsWhileARoundCommitsLeavesTheRoundAlone) {
   write_rig rig;
   const auto first = rig.send(entire(1));
-  rig.machine().start_round();
-  rig.append();
-  rig.finish_sync();
+  rig.write_and_sync();
   const auto second = rig.send(start(2));
   ASSERT_TRUE(rig.take_append());
   rig.fail();
@@ -125,9 +123,7 @@ TEST(WriteMachineFailuresTest, AppendThatFailsWhileARoundCommitsLeavesTheRoundAl
 TEST(WriteMachineFailuresTest, SyncThatFailsLeavesTheRoundThatTheDatabaseHas) {
   write_rig rig;
   const auto first = rig.send_archives(16);
-  rig.machine().start_round();
-  rig.append();
-  rig.finish_sync();
+  rig.write_and_sync();
   const auto second = rig.send_archives(12);
   rig.machine().start_round();
   rig.append();
@@ -146,13 +142,9 @@ TEST(WriteMachineFailuresTest, SyncThatFailsLeavesTheRoundThatTheDatabaseHas) {
 TEST(WriteMachineFailuresTest, WhatWasSyncedForTheNextRoundSurvivesALaterSync) {
   write_rig rig;
   rig.send_archives(16);
-  rig.machine().start_round();
-  rig.append();
-  rig.finish_sync();
+  rig.write_and_sync();
   const auto second = rig.send_archives(12);
-  rig.machine().start_round();
-  rig.append();
-  rig.finish_sync();
+  rig.write_and_sync();
   const auto third = rig.send_archives(21);
   rig.machine().start_round();
   rig.append();

@@ -150,9 +150,7 @@ TEST(WriteMachineTest, WhatComesDuringARoundGoesIntoTheNext) {
 TEST(WriteMachineTest, NextRoundIsWrittenAndSyncedWhileTheDatabaseHasOne) {
   write_rig rig;
   const auto first = rig.send_archives(16);
-  rig.machine().start_round();
-  rig.append();
-  rig.finish_sync();
+  rig.write_and_sync();
   const auto second = rig.send_archives(12);
   ASSERT_TRUE(rig.machine().round_is_due());
   rig.machine().start_round();
@@ -183,9 +181,7 @@ TEST(WriteMachineTest, NextRoundIsWrittenAndSyncedWhileTheDatabaseHasOne) {
 TEST(WriteMachineTest, RowsGoDuringTheSyncWhenTheDatabaseIsFreeByThen) {
   write_rig rig;
   rig.send_archives(12);
-  rig.machine().start_round();
-  rig.append();
-  rig.finish_sync();
+  rig.write_and_sync();
   const auto second = rig.send_archives(12);
   rig.machine().start_round();
   rig.append();
@@ -200,17 +196,13 @@ TEST(WriteMachineTest, RowsGoDuringTheSyncWhenTheDatabaseIsFreeByThen) {
 TEST(WriteMachineTest, WhatIsWrittenWhileTheDatabaseIsBusyIsItsNextRoundTogether) {
   write_rig rig;
   rig.send_archives(16);
-  rig.machine().start_round();
-  rig.append();
-  rig.finish_sync();
+  rig.write_and_sync();
   std::vector<write_ticket> waiting;
   for (const std::size_t count : {12U, 21U}) {
     const auto more = rig.send_archives(count);
     waiting.insert(waiting.end(), more.begin(), more.end());
     ASSERT_TRUE(rig.machine().round_is_due()) << count;
-    rig.machine().start_round();
-    rig.append();
-    rig.finish_sync();
+    rig.write_and_sync();
   }
   rig.commit();
   EXPECT_EQ(rig.last_fold()->records.size(), 66U);
@@ -222,9 +214,7 @@ TEST(WriteMachineTest, WhatIsWrittenWhileTheDatabaseIsBusyIsItsNextRoundTogether
 TEST(WriteMachineTest, AFewWaitForTheDatabase) {
   write_rig rig;
   rig.send_archives(16);
-  rig.machine().start_round();
-  rig.append();
-  rig.finish_sync();
+  rig.write_and_sync();
   rig.send_archives(11);
   EXPECT_FALSE(rig.machine().round_is_due()) << "a round for a few costs as much as one for many";
   rig.send_archives(1);
@@ -437,9 +427,7 @@ TEST(WriteMachineTest, DatabaseThatIsTooSlowIsGivenUpAfterItsPatience) {
   write_rig rig(options);
   const auto waits = rig.send(entire(1));
   const auto asks = rig.send(next(2, 1));
-  rig.machine().start_round();
-  rig.append();
-  rig.finish_sync();
+  rig.write_and_sync();
   const auto asks_later = rig.send(next(3, 1));
   EXPECT_TRUE(rig.machine().oldest_wait());
   rig.pass(10s);
