@@ -3,6 +3,7 @@
 #include "core/db/array_literal.hpp"
 #include "core/db/segment_rows.hpp"
 #include "core/db/sql_time.hpp"
+#include "core/db/transaction_statements.hpp"
 
 #include <unordered_map>
 #include <unordered_set>
@@ -159,9 +160,9 @@ struct new_segment {
 /// Records that go to the database together: any number of sequences and finals, no key twice.
 class stage {
 public:
-  stage(pqxx::transaction_base& transaction, std::span<const placed_record> records,
+  stage(transaction_statements& statements, std::span<const placed_record> records,
         std::vector<fold_outcome>& outcomes)
-      : transaction_(transaction), records_(records), outcomes_(outcomes) {}
+      : statements_(statements), records_(records), outcomes_(outcomes) {}
 
   void add_sequence(std::size_t index, const sequence_record& record) {
     const auto begins = record.sequence.sequence_num == 0;
@@ -259,7 +260,7 @@ private:
         hash.add_bytes(final->file.md5);
       }
     }
-    return returned_ids(transaction_.exec_prepared(
+    return returned_ids(statements_.exec_prepared(
       "fold_insert", id.finish(), collection.finish(), key.finish(), status.finish(), version.finish(),
       timestamp.finish(), num.finish(), part.finish(), size.finish(), adler.finish(), hash.finish(),
       source.finish(), handoff.finish(), q_collection.finish(), q_segment.finish(), q_num.finish(),
@@ -288,9 +289,9 @@ private:
       total.add(record.total_bytes);
     }
     if (any)
-      finished.merge(returned_ids(transaction_.exec_prepared("fold_finish_segments", id.finish(),
-                                                             size.finish(), adler.finish(), hash.finish(),
-                                                             count.finish(), total.finish())));
+      finished.merge(returned_ids(statements_.exec_prepared("fold_finish_segments", id.finish(),
+                                                            size.finish(), adler.finish(), hash.finish(),
+                                                            count.finish(), total.finish())));
     return finished;
   }
 
@@ -311,8 +312,8 @@ private:
       }
     }
     if (any)
-      transaction_.exec_prepared("fold_insert_meta", collection.finish(), id.finish(), key.finish(),
-                                 value.finish(), timestamp.finish());
+      statements_.exec_prepared("fold_insert_meta", collection.finish(), id.finish(), key.finish(),
+                                value.finish(), timestamp.finish());
   }
 
   void tell_outcomes(const ids& fresh, const ids& finished) {
@@ -325,14 +326,14 @@ private:
       if (finished.contains(segment))
         continue;
       const auto& of = std::get<final_record>(records_[index].body).of;
-      auto existing = load_segment(transaction_, of.key());
+      auto existing = load_segment(statements_.open(), of.key());
       const auto applied_before =
         existing && existing->id == segment && existing->status == segment_status::final;
       outcomes_[index] = {applied_before ? kind::applied : kind::lost, {}, std::move(existing)};
     }
   }
 
-  pqxx::transaction_base& transaction_;
+  transaction_statements& statements_;
   std::span<const placed_record> records_;
   std::vector<fold_outcome>& outcomes_;
   std::unordered_map<segment_id, new_segment> new_;
@@ -343,7 +344,7 @@ private:
 
 /// Folds the records that are rare: one statement each.
 struct fold_single {
-  pqxx::transaction_base& transaction;
+  transaction_statements& statements;
   fold_outcome& outcome;
 
   void operator()(const sequence_record&) {}
@@ -352,29 +353,29 @@ struct fold_single {
   void operator()(const cancel_record& r) {
     const auto& k = r.key;
     if (r.reason == cancel_reason::storage_fault) {
-      transaction.exec_prepared("fold_forget", r.id.value);
+      statements.exec_prepared("fold_forget", r.id.value);
       return;
     }
-    const auto changed = transaction.exec_prepared("fold_cancel", k.version.value, k.conjoined_part,
-                                                   k.segment_num, k.handoff.value, r.id.value);
+    const auto changed = statements.exec_prepared("fold_cancel", k.version.value, k.conjoined_part,
+                                                  k.segment_num, k.handoff.value, r.id.value);
     if (changed.affected_rows() != 0)
       return;
-    transaction.exec_prepared("fold_fence", k.version.value, k.conjoined_part, k.segment_num, k.handoff.value,
-                              r.timestamp.value, r.id == segment_id{});
+    statements.exec_prepared("fold_fence", k.version.value, k.conjoined_part, k.segment_num, k.handoff.value,
+                             r.timestamp.value, r.id == segment_id{});
     if (r.id == segment_id{})
       return;
-    outcome.existing = load_segment(transaction, k);
+    outcome.existing = load_segment(statements.open(), k);
     if (outcome.existing && outcome.existing->status != segment_status::cancelled)
       outcome.what = kind::lost; // the attempt never had its row: what holds the key goes on
   }
   void operator()(const tombstone_record& r) {
     const auto& s = r.of.segment;
-    const auto inserted = transaction.exec_prepared(
+    const auto inserted = statements.exec_prepared(
       "fold_insert_tombstone", r.of.id.value, s.collection.value, s.key, s.version.value, s.timestamp.value,
       s.segment_num, s.conjoined_part, r.deletes.value, r.of.nodes.source.value, r.of.nodes.handoff.value);
     if (inserted.affected_rows() != 0)
       return;
-    outcome.existing = load_segment(transaction, r.of.key());
+    outcome.existing = load_segment(statements.open(), r.of.key());
     outcome.what = outcome.existing && outcome.existing->id == r.of.id ? kind::applied : kind::lost;
   }
   void operator()(const conjoined_record& r) {
@@ -386,25 +387,25 @@ struct fold_single {
                finish = text(when(conjoined_action::finish));
     const auto null_or = [](const std::string& s) { return s.empty() ? nullptr : s.c_str(); };
     const auto changed =
-      transaction.exec_prepared("fold_conjoined", r.row_id, r.collection.value, r.key, r.version.value,
-                                r.handoff.value, null_or(start), null_or(abort), null_or(finish));
+      statements.exec_prepared("fold_conjoined", r.row_id, r.collection.value, r.key, r.version.value,
+                               r.handoff.value, null_or(start), null_or(abort), null_or(finish));
     if (changed.affected_rows() == 0)
       outcome.what = kind::lost; // the unified id belongs to another key
   }
   void operator()(const purge_record& r) {
-    transaction.exec_prepared("fold_purge", r.key.version.value, r.key.conjoined_part, r.key.segment_num,
-                              r.key.handoff.value);
+    statements.exec_prepared("fold_purge", r.key.version.value, r.key.conjoined_part, r.key.segment_num,
+                             r.key.handoff.value);
   }
   void operator()(const collection_record& r) {
-    transaction.exec_prepared("fold_collection", r.collection.value, r.versioned);
+    statements.exec_prepared("fold_collection", r.collection.value, r.versioned);
   }
   void operator()(const node_record& r) {
-    transaction.exec_prepared("fold_node", r.node.value, r.name, r.host, r.port);
+    statements.exec_prepared("fold_node", r.node.value, r.name, r.host, r.port);
   }
   void operator()(const file_space_record& r) {
-    transaction.exec_prepared("fold_file_space", r.space.value,
-                              r.purpose == space_purpose::storage ? "storage" : "journal", r.path, r.volume,
-                              r.creation_time.value);
+    statements.exec_prepared("fold_file_space", r.space.value,
+                             r.purpose == space_purpose::storage ? "storage" : "journal", r.path, r.volume,
+                             r.creation_time.value);
   }
 };
 
@@ -427,9 +428,9 @@ void prepare_fold(pqxx::connection_base& connection) {
   prepare_load_segment(connection);
 }
 
-std::vector<fold_outcome> fold(pqxx::transaction_base& transaction, std::span<const placed_record> records) {
+std::vector<fold_outcome> fold(transaction_statements& statements, std::span<const placed_record> records) {
   std::vector<fold_outcome> outcomes(records.size());
-  stage current(transaction, records, outcomes);
+  stage current(statements, records, outcomes);
   for (std::size_t i = 0; i < records.size(); ++i) {
     if (const auto* sequence = std::get_if<sequence_record>(&records[i].body)) {
       current.add_sequence(i, *sequence);
@@ -437,14 +438,14 @@ std::vector<fold_outcome> fold(pqxx::transaction_base& transaction, std::span<co
       current.add_final(i, *final);
     } else {
       current.execute();
-      std::visit(fold_single{transaction, outcomes[i]}, records[i].body);
+      std::visit(fold_single{statements, outcomes[i]}, records[i].body);
     }
   }
   current.execute();
   return outcomes;
 }
 
-void fold_value_files(pqxx::transaction_base& transaction, std::span<const value_file_row> rows) {
+void fold_value_files(transaction_statements& statements, std::span<const value_file_row> rows) {
   for (const auto& row : rows) {
     array_literal collections;
     for (const auto collection : row.collections)
@@ -452,10 +453,10 @@ void fold_value_files(pqxx::transaction_base& transaction, std::span<const value
     const auto close_time = row.close_time ? std::to_string(row.close_time->value) : std::string{};
     const auto hash = row.hash ? "\\x" + to_hex(*row.hash) : std::string{};
     const auto null_or = [](const std::string& s) { return s.empty() ? nullptr : s.c_str(); };
-    transaction.exec_prepared("fold_value_file", row.id.value, row.space.value, row.creation_time.value,
-                              null_or(close_time), row.size_bytes, null_or(hash), row.sequence_count,
-                              row.min_segment.value, row.max_segment.value, row.collections.size(),
-                              collections.finish());
+    statements.exec_prepared("fold_value_file", row.id.value, row.space.value, row.creation_time.value,
+                             null_or(close_time), row.size_bytes, null_or(hash), row.sequence_count,
+                             row.min_segment.value, row.max_segment.value, row.collections.size(),
+                             collections.finish());
   }
 }
 

@@ -12,11 +12,9 @@
 
 #include <pqxx/connection_base>
 
-namespace pqxx {
-class transaction_base;
-}
-
 namespace cairn {
+
+class transaction_statements;
 
 /// Prepares the statements that fold() executes.
 void prepare_fold(pqxx::connection_base& connection);
@@ -26,9 +24,9 @@ void prepare_fold(pqxx::connection_base& connection);
 /// cancelled by an earlier one), changes nothing.
 /// @returns one outcome for each record
 /// @throws pqxx exceptions; the transaction is then to be aborted
-std::vector<fold_outcome> fold(pqxx::transaction_base& transaction, std::span<const placed_record> records);
+std::vector<fold_outcome> fold(transaction_statements& statements, std::span<const placed_record> records);
 
 /// Writes rows of value files, which derive from the files themselves.
-void fold_value_files(pqxx::transaction_base& transaction, std::span<const value_file_row> rows);
+void fold_value_files(transaction_statements& statements, std::span<const value_file_row> rows);
 
 } // namespace cairn

@@ -5,6 +5,7 @@
 #include "core/db/schema.hpp"
 #include "core/db/segment_rows.hpp"
 #include "core/db/sql_time.hpp"
+#include "core/db/transaction_statements.hpp"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -14,9 +15,6 @@ namespace cairn {
 namespace {
 
 using fault_kind = database_fault::kind;
-
-/// Thrown inside guarded() code only: the database is not where the node thinks.
-struct position_mismatch {};
 
 constexpr auto sql_value_files = "SELECT id, space_id, " CAIRN_SQL_TO_US(
   "creation_time") ", " CAIRN_SQL_TO_US("close_time") ", size FROM cairn.value_file ORDER BY id";
@@ -36,31 +34,39 @@ constexpr auto sql_max_row_id = "SELECT greatest((SELECT coalesce(max(id), 0) FR
 
 namespace {
 
-/// A round's transaction. Its BEGIN travels with the first statement, because each trip to the server counts;
-/// libpqxx's own transactions would send it alone.
+/// Moves the position, from where it must be. Elsewhere it breaks the column's constraint, so that what is
+/// sent along with it is not done either.
+constexpr auto sql_move_position =
+  "UPDATE cairn.log_position SET lsn = CASE WHEN lsn = $1 THEN $2::int8 ELSE -1 END";
+bool is_position_mismatch(const pqxx::check_violation& e) {
+  return std::string_view(e.what()).find("log_position_lsn_check") != std::string_view::npos;
+}
+
+/// A round's transaction. libpqxx's own transactions would make a trip of their own for BEGIN.
 class round_transaction {
 public:
-  /// Moves the position, in the trip that begins it.
   round_transaction(pqxx::connection& connection, log_sequence_number from, log_sequence_number to)
-      : statements_(connection),
-        first_(statements_.exec(fmt::format("BEGIN; EXECUTE move_position({}, {})", from.value, to.value))) {}
+      : transaction_(connection),
+        statements_(transaction_,
+                    fmt::format("BEGIN; EXECUTE move_position ({}, {})", from.value, to.value)) {}
   ~round_transaction() {
-    if (!committed_)
-      (void)guarded([&] { statements_.exec0("ROLLBACK"); });
+    if (!statements_.is_opening() && !committed_)
+      (void)guarded([&] { transaction_.exec0("ROLLBACK"); });
   }
   round_transaction(const round_transaction&) = delete;
   round_transaction& operator=(const round_transaction&) = delete;
 
-  [[nodiscard]] const pqxx::result& first() const { return first_; }
-  pqxx::transaction_base& statements() { return statements_; }
+  /// The first one may throw a check_violation that is_position_mismatch() tells.
+  transaction_statements& statements() { return statements_; }
   void commit() {
+    auto& transaction = statements_.open();
     committed_ = true; // or in doubt: there is nothing left to roll back
-    statements_.exec0("COMMIT");
+    transaction.exec0("COMMIT");
   }
 
 private:
-  pqxx::nontransaction statements_;
-  pqxx::result first_;
+  pqxx::nontransaction transaction_;
+  transaction_statements statements_;
   bool committed_ = false;
 };
 
@@ -107,7 +113,7 @@ result<std::unique_ptr<node_database>> node_database::open(const std::string& co
       if (conflict.empty()) {
         auto& connection = *database->session_->connection;
         prepare_fold(connection);
-        connection.prepare("move_position", "UPDATE cairn.log_position SET lsn = $2 WHERE lsn = $1");
+        connection.prepare("move_position", sql_move_position);
         connection.prepare_now("move_position"); // the server must know it, it is used by name
         pqxx::nontransaction setup(*database->session_->connection);
         // Rounds are the rule here; what is not a round turns it on for its own transaction.
@@ -279,19 +285,18 @@ result<std::vector<segment_key>> node_database::cancelled_keys(std::size_t limit
 node_database::round_outcome node_database::apply(const round& facts, bool one_by_one) {
   session_->open_round =
     std::make_unique<round_transaction>(*session_->connection, facts.expected_position, facts.new_position);
-  auto& transaction = session_->open_round->statements();
-  if (session_->open_round->first().affected_rows() != 1)
-    throw position_mismatch{};
-  fold_value_files(transaction, facts.file_rows);
+  auto& statements = session_->open_round->statements();
+  fold_value_files(statements, facts.file_rows);
 
   round_outcome outcome;
   if (!one_by_one) {
-    outcome.records = fold(transaction, facts.records);
+    outcome.records = fold(statements, facts.records);
   } else {
+    auto& transaction = statements.open();
     for (const auto& record : facts.records) {
       transaction.exec0("SAVEPOINT before_record"); // libpqxx 6.4's subtransaction is not rolled back in time
       try {
-        outcome.records.push_back(std::move(fold(transaction, {&record, 1}).front()));
+        outcome.records.push_back(std::move(fold(statements, {&record, 1}).front()));
         transaction.exec0("RELEASE SAVEPOINT before_record");
       } catch (const pqxx::sql_error& e) {
         if (!blames_values(e))
@@ -308,7 +313,8 @@ node_database::round_outcome node_database::apply(const round& facts, bool one_b
     }
   }
   for (const auto& key : facts.look_ups)
-    outcome.look_ups.push_back(load_segment(transaction, key));
+    outcome.look_ups.push_back(load_segment(statements.open(), key));
+  statements.open(); // a round without records moves the position, too
   return outcome;
 }
 
@@ -318,7 +324,9 @@ result<node_database::round_outcome> node_database::begin_round(const round& fac
     return guarded([&] {
       try {
         return apply(facts, one_by_one);
-      } catch (const position_mismatch&) {
+      } catch (const pqxx::check_violation& e) {
+        if (!is_position_mismatch(e))
+          throw;
         mismatch = true;
         return round_outcome{};
       }
@@ -364,7 +372,11 @@ database_result<void> synchronously(pqxx::connection& connection, Body&& body) {
 } // namespace
 
 result<void> node_database::put_value_files(std::span<const value_file_row> rows) {
-  return synchronously(*session_->connection, [&](auto& transaction) { fold_value_files(transaction, rows); })
+  return synchronously(*session_->connection,
+                       [&](auto& transaction) {
+                         transaction_statements statements(transaction);
+                         fold_value_files(statements, rows);
+                       })
     .map_error([&](const database_fault& fault) { return as_failure(fault); });
 }
 
@@ -380,7 +392,11 @@ result<void> node_database::add_file_spaces(std::span<const file_space_record> r
   std::vector<placed_record> records;
   for (const auto& row : rows)
     records.push_back({row, {}});
-  return synchronously(*session_->connection, [&](auto& transaction) { fold(transaction, records); })
+  return synchronously(*session_->connection,
+                       [&](auto& transaction) {
+                         transaction_statements statements(transaction);
+                         fold(statements, records);
+                       })
     .map_error([&](const database_fault& fault) { return as_failure(fault); });
 }
 
