@@ -160,10 +160,12 @@ void ask_waiting(self_pointer self) {
   while (!state.questions.empty() && may_ask(state)) {
     const auto next = std::move(state.questions.front());
     state.questions.pop_front();
-    if (state.reading.contains(next.number)) { // else it is overdue, and answered
-      ++state.asked;
-      next.ask();
-    }
+    const auto question = state.reading.find(next.number);
+    if (question == state.reading.end())
+      continue; // it was overdue, and is answered
+    question->second.is_asked = true;
+    ++state.asked;
+    next.ask();
   }
   if (state.questions.empty() || state.awaits_drain || !state.options.account)
     return;
@@ -174,15 +176,14 @@ void ask_waiting(self_pointer self) {
   });
 }
 
-/// Answers a question that a reader had.
-template <class Answer>
-void answered(self_pointer self, std::uint64_t number, const Answer& deliver_it) {
-  auto& state = self->state;
-  --state.asked;
+/// Takes a question off the list that is answered now. @returns nothing when it was overdue, and answered
+std::optional<open_question> close_question(reply_state& state, std::uint64_t number) {
   const auto node = state.reading.extract(number);
-  if (!node.empty()) // else it was overdue, and answered
-    deliver_it(node.mapped());
-  ask_waiting(self);
+  if (node.empty())
+    return std::nullopt;
+  if (node.mapped().is_asked)
+    --state.asked;
+  return std::move(node.mapped());
 }
 
 /// Puts a question to a reader; whatever becomes of that reader, the client gets a reply.
@@ -197,25 +198,28 @@ caf::result<Reply> ask(self_pointer self, std::uint64_t reader, result<void> che
 
   auto promise = self->make_response_promise<Reply>();
   const auto number = state.next_request++;
-  state.reading.emplace(number, [promise, env = question.env](const failure& why) mutable {
+  auto fail = [promise, env = question.env](const failure& why) mutable {
     promise.deliver(refusal<Reply>(std::move(env), why.code, why.message));
-  });
+  };
+  state.reading.emplace(
+    number, open_question{self->clock().now() + state.options.request_timeout, false, std::move(fail)});
   auto put = [=, question = std::move(question)] {
     const auto& readers = self->state.options.readers;
-    self->request(readers[reader % readers.size()], self->state.options.request_timeout, question)
+    // Without a timer of CAF's for each: expire() sees to those that are overdue.
+    self->request(readers[reader % readers.size()], caf::infinite, question)
       .then(
         [=](Reply& answer) mutable {
-          answered(self, number, [&](const auto&) { promise.deliver(std::move(answer)); });
+          if (close_question(self->state, number))
+            promise.deliver(std::move(answer));
+          ask_waiting(self);
         },
-        [=](const caf::error& error) {
-          answered(self, number, [&](const auto& fail) {
-            fail(error == caf::sec::request_timeout
-                   ? failure{errc::timed_out, "the reader did not answer in time: repeat"}
-                   : failure{errc::internal_error, "the reader failed: repeat"});
-          });
+        [=](const caf::error&) {
+          if (const auto closed = close_question(self->state, number))
+            closed->fail({errc::internal_error, "the reader failed: repeat"});
+          ask_waiting(self);
         });
   };
-  state.questions.push_back({number, self->clock().now() + state.options.request_timeout, std::move(put)});
+  state.questions.push_back({number, std::move(put)});
   ask_waiting(self);
   return promise;
 }
@@ -246,11 +250,14 @@ void expire(self_pointer self) {
             refusal({}, errc::timed_out,
                     fmt::format("not answered within {} ms: it may have been stored, repeat it",
                                 state.options.request_timeout.count())));
-  while (!state.questions.empty() && state.questions.front().deadline <= now) {
-    if (const auto node = state.reading.extract(state.questions.front().number); !node.empty())
-      node.mapped()({errc::timed_out, "earlier answers were not taken in time: take them, then repeat"});
-    state.questions.pop_front();
+  while (!state.reading.empty() && state.reading.begin()->second.deadline <= now) {
+    const auto overdue = close_question(state, state.reading.begin()->first);
+    overdue->fail({errc::timed_out, overdue->is_asked
+                                      ? "the reader did not answer in time: repeat"
+                                      : "earlier answers were not taken in time: take them, then repeat"});
   }
+  while (!state.questions.empty() && !state.reading.contains(state.questions.front().number))
+    state.questions.pop_front();
   ask_waiting(self);
 }
 
@@ -260,8 +267,8 @@ reply_state::~reply_state() {
   const failure lost{errc::internal_error, "the node lost track of this request: repeat it"};
   while (!waiting.empty())
     deliver(*this, waiting.begin()->first, refusal({}, lost.code, lost.message));
-  for (auto& [number, fail_read] : reading)
-    fail_read(lost);
+  for (auto& [number, question] : reading)
+    question.fail(lost);
   if (options.writer) // after whatever was submitted, so that it stays forgotten
     caf::anon_send(options.writer, client_gone{options.client});
 }

@@ -42,10 +42,16 @@ struct waiting_reply {
   std::optional<node_record> new_node; ///< known to all once it is durable
 };
 
+/// A question that was not answered yet.
+struct open_question {
+  std::chrono::steady_clock::time_point deadline;
+  bool is_asked = false; ///< a reader has it
+  std::function<void(const failure&)> fail;
+};
+
 /// A question for a reader that waits until the client has taken earlier answers.
 struct waiting_question {
-  std::uint64_t number = 0; ///< in reply_state::reading
-  std::chrono::steady_clock::time_point deadline;
+  std::uint64_t number = 0;  ///< in reply_state::reading
   std::function<void()> ask; ///< puts it to the reader
 };
 
@@ -58,9 +64,9 @@ struct reply_state {
 
   reply_options options;
   std::map<std::uint64_t, waiting_reply> waiting; ///< by request number, which is by deadline
-  std::map<std::uint64_t, std::function<void(const failure&)>> reading; ///< how to fail each question
-  std::deque<waiting_question> questions;                               ///< not yet put to a reader
-  std::size_t asked = 0;     ///< of `reading`, those that a reader has
+  std::map<std::uint64_t, open_question> reading; ///< by question number, which is by deadline
+  std::deque<waiting_question> questions;         ///< not yet put to a reader; overdue ones may be among them
+  std::size_t asked = 0;                          ///< of `reading`, those that a reader has
   bool awaits_drain = false; ///< questions go on when the connection's send buffer has drained
   std::uint64_t next_request = 1;
   std::uint64_t window_bytes = 0; ///< of this client

@@ -13,8 +13,8 @@ using self_pointer = node_session_actor::stateful_pointer<node_session_state>;
 using steady_time = std::chrono::steady_clock::time_point;
 
 void fail_under_way(node_session_state& state, const caf::error& why) {
-  for (auto& [number, fail] : std::exchange(state.under_way, {}))
-    fail(why);
+  for (auto& [number, request] : std::exchange(state.under_way, {}))
+    request.fail(why);
 }
 
 /// The end of this way to the node. Late replies find nobody.
@@ -159,6 +159,23 @@ void find(self_pointer self) {
 
 // --- requests ---
 
+/// One timer for all: CAF would set one for each request, and keep it when the reply has long come.
+void judge_requests_in_time(self_pointer self) {
+  auto& state = self->state;
+  if (state.under_way.empty() || std::exchange(state.is_judging_requests, true))
+    return;
+  self->delayed_send(self, state.under_way.begin()->second.deadline - self->clock().now(), judge_requests{});
+}
+
+void fail_overdue(self_pointer self) {
+  auto& state = self->state;
+  state.is_judging_requests = false;
+  const auto now = self->clock().now();
+  while (!state.under_way.empty() && state.under_way.begin()->second.deadline <= now)
+    state.under_way.extract(state.under_way.begin()).mapped().fail(caf::sec::request_timeout);
+  judge_requests_in_time(self);
+}
+
 template <class Reply, class Request>
 caf::result<Reply> carry(self_pointer self, Request& request) {
   auto& state = self->state;
@@ -166,8 +183,11 @@ caf::result<Reply> carry(self_pointer self, Request& request) {
     return link_error(link_errc::not_reachable, "the node has not been greeted yet");
   auto promise = self->template make_response_promise<Reply>();
   const auto number = state.next_request++;
-  state.under_way.emplace(number, [promise](const caf::error& why) mutable { promise.deliver(why); });
-  self->request(state.node, state.options.request_timeout, std::move(request))
+  state.under_way.emplace(
+    number, carried_request{self->clock().now() + state.options.request_timeout,
+                            [promise](const caf::error& why) mutable { promise.deliver(why); }});
+  judge_requests_in_time(self);
+  self->request(state.node, caf::infinite, std::move(request))
     .then(
       [=](Reply& reply) mutable {
         self->state.last_reply = self->clock().now();
@@ -233,6 +253,7 @@ node_session_actor::behavior_type node_session(self_pointer self, session_option
     [=](heartbeat& m) { return carry<heartbeat>(self, m); },
     [=](heartbeat_due) { send_heartbeat(self); },
     [=](judge_silence) { judge(self); },
+    [=](judge_requests) { fail_overdue(self); },
   };
 }
 

@@ -29,9 +29,18 @@ struct session_options {
 struct heartbeat_due {};
 /// session -> itself: has the node been silent for too long?
 struct judge_silence {};
+/// session -> itself: the oldest request may be overdue.
+struct judge_requests {};
 
 using node_session_actor =
-  storage_node_actor::extend<caf::reacts_to<heartbeat_due>, caf::reacts_to<judge_silence>>;
+  storage_node_actor::extend<caf::reacts_to<heartbeat_due>, caf::reacts_to<judge_silence>,
+                             caf::reacts_to<judge_requests>>;
+
+/// A request that the session carries.
+struct carried_request {
+  std::chrono::steady_clock::time_point deadline;
+  std::function<void(const caf::error&)> fail;
+};
 
 struct node_session_state {
   node_session_state() = default;
@@ -45,7 +54,8 @@ struct node_session_state {
   std::chrono::steady_clock::time_point greet_deadline;
   bool is_greeted = false;
   std::uint64_t next_request = 1;
-  std::map<std::uint64_t, std::function<void(const caf::error&)>> under_way; ///< how to fail each
+  std::map<std::uint64_t, carried_request> under_way; ///< by number, which is by deadline
+  bool is_judging_requests = false;                   ///< a judge_requests is under way
 
   std::chrono::steady_clock::time_point last_reply; ///< of the node, to whatever
   std::uint64_t last_heartbeat = 0;
@@ -64,3 +74,4 @@ node_session_actor::behavior_type node_session(node_session_actor::stateful_poin
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::heartbeat_due)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::judge_silence)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::judge_requests)

@@ -8,12 +8,6 @@
 
 namespace cairn::bench {
 
-namespace {
-
-constexpr std::chrono::seconds request_limit{60};
-
-} // namespace
-
 void finish_line::arrive(const load_result& done, std::optional<failure> failed) {
   const std::lock_guard lock(mutex_);
   sum_.add(done);
@@ -42,7 +36,8 @@ void load_client_state::begin(load_client_actor::stateful_pointer<load_client_st
 template <class Request, class OnReply>
 void load_client_state::ask(Request request, OnReply on_reply) {
   ++under_way_;
-  self_->request(options_.node, request_limit, std::move(request))
+  // The link, or the node itself when it is in this process, sees to it that each request is answered.
+  self_->request(options_.node, caf::infinite, std::move(request))
     .then(std::move(on_reply), [this](const caf::error& error) {
       fail_with({errc::timed_out, "no answer: " + self_->system().render(error)});
       answered();
