@@ -24,7 +24,7 @@ constexpr std::size_t direct_read_bytes = 16 * 1024;
 constexpr std::size_t read_ahead_bytes = 256 * 1024;
 /// One connection's turn in the event loop.
 constexpr std::size_t turn_bytes = 1024 * 1024;
-/// Buffers up to this size stay with an idle connection.
+/// A frame's buffer up to this size stays with an idle connection.
 constexpr std::size_t kept_bytes = 16 * 1024;
 /// For how long what is unsent may still go when the connection was ended in order.
 constexpr std::chrono::seconds closing_limit{5};
@@ -48,11 +48,6 @@ caf::io::connection_handle handle_of(std::uint64_t id) {
   return caf::io::connection_handle::from_int(beyond_descriptors + static_cast<std::int64_t>(id));
 }
 
-void give_back(std::vector<char>& buffer) {
-  if (buffer.empty() && buffer.capacity() > kept_bytes)
-    std::vector<char>().swap(buffer);
-}
-
 } // namespace
 
 connection::connection(caf::io::network::default_multiplexer& loop, connected_socket socket, frame_role role,
@@ -65,7 +60,7 @@ connection::connection(caf::io::network::default_multiplexer& loop, connected_so
       peer_name_(std::move(socket.peer_name)), table_(std::move(table)),
       account_(std::make_shared<connection_account>(table_->totals())),
       stream_(socket.fd.get(), std::move(socket.session)),
-      guard_(role, table_->limits().max_frame_bytes, table_->self()) {
+      guard_(role, table_->limits().max_frame_bytes, table_->self()), unsent_(table_->spares()) {
   keep_alive(socket.fd.release()); // the event handler's from now on
   table_->made();
 }
@@ -117,7 +112,7 @@ void connection::graceful_shutdown() {
   const self_pointer guard(this);
   is_closing_ = true;
   closing_since_ = std::chrono::steady_clock::now();
-  if (sending_.empty() && unsent_.empty())
+  if (unsent_.empty())
     stream_.finish();
   detach(&backend(), false);
 }
@@ -133,8 +128,6 @@ void connection::broke() {
   const self_pointer guard(this);
   ::shutdown(event_handler::fd(), SHUT_RDWR);
   unsent_.clear();
-  sending_.clear();
-  sent_ = 0;
   count_unsent();
   is_closing_ = true;
   if (write_is_registered_) {
@@ -385,6 +378,7 @@ void connection::resume() {
 // --- writing ---
 
 void connection::flush() {
+  unsent_.seal_if_large();
   if (!unsent_.empty())
     write_soon();
   count_unsent();
@@ -403,14 +397,10 @@ void connection::write_soon() {
 
 void connection::write_all() {
   for (;;) {
-    if (sent_ == sending_.size()) {
-      sending_.clear();
-      sent_ = 0;
-      sending_.swap(unsent_);
-    }
-    if (sending_.empty())
+    const auto next = unsent_.front();
+    if (next.empty())
       break;
-    const auto put = stream_.write_some(sending_.data() + sent_, sending_.size() - sent_);
+    const auto put = stream_.write_some(next.data(), next.size());
     if (put.state == stream_state::ended) {
       broke();
       return;
@@ -424,7 +414,7 @@ void connection::write_all() {
       count_unsent();
       return;
     }
-    sent_ += put.bytes;
+    unsent_.drop_front(put.bytes);
     last_written_ = std::chrono::steady_clock::now();
   }
   count_unsent();
@@ -435,7 +425,7 @@ void connection::write_all() {
   reconsider();
 }
 
-void connection::count_unsent() { account_->set_unsent(unsent_.size() + sending_.size() - sent_); }
+void connection::count_unsent() { account_->set_unsent(unsent_.size_bytes()); }
 
 // --- limits ---
 
@@ -460,10 +450,7 @@ void connection::sweep(steady_time now) {
   }
   if (has_unsent && now - last_written_ > limits.stall_limit)
     return close_now("it does not take what is sent");
-  if (!has_unsent) {
-    give_back(unsent_);
-    give_back(sending_);
-  }
+  unsent_.rest();
 }
 
 std::string connection::addr() const {

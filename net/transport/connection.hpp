@@ -7,6 +7,7 @@
 #include "core/disk/posix.hpp"
 #include "core/frame_buffer.hpp"
 #include "net/transport/frame_guard.hpp"
+#include "net/transport/send_queue.hpp"
 #include "net/transport/socket_stream.hpp"
 
 #include <array>
@@ -58,7 +59,7 @@ public:
 
   void configure_read(caf::io::receive_policy::config) override; ///< starts it; frames are our own business
   void ack_writes(bool) override {}
-  std::vector<char>& wr_buf() override { return unsent_; }
+  std::vector<char>& wr_buf() override { return unsent_.open_end(); }
   std::vector<char>& rd_buf() override { return *being_read_; }
   void graceful_shutdown() override;
   void flush() override;
@@ -132,9 +133,7 @@ private:
   steady_time last_read_ = opened_;
 
   // What goes out.
-  std::vector<char> unsent_;  ///< CAF appends here
-  std::vector<char> sending_; ///< being written
-  std::size_t sent_ = 0;      ///< of sending_
+  send_queue unsent_; ///< CAF appends to it
   bool write_is_posted_ = false;
   bool write_is_registered_ = false;
   steady_time last_written_ = opened_;

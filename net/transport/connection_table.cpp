@@ -135,6 +135,7 @@ void connection_table::sweep(steady_time now) {
   for (const auto& each : all())
     each->sweep(now);
   buffers_->rest();
+  spares_->rest();
   reconsider_paused();
 }
 

@@ -66,6 +66,7 @@ public:
   void watch_releases();
   [[nodiscard]] std::vector<char>& scratch() { return scratch_; }
   [[nodiscard]] frame_buffer_pool& buffers() { return *buffers_; }
+  [[nodiscard]] const std::shared_ptr<spare_buffers>& spares() const { return spares_; }
 
 private:
   [[nodiscard]] caf::io::basp_broker* living_broker() const;
@@ -84,6 +85,7 @@ private:
   std::vector<char> scratch_;                        ///< where small frames are read; empty between events
   const std::shared_ptr<frame_buffer_pool> buffers_ =
     std::make_shared<frame_buffer_pool>(std::size_t{32} << 20U); ///< outlived by what is in use
+  const std::shared_ptr<spare_buffers> spares_ = std::make_shared<spare_buffers>(); ///< for what is sent
   bool is_watching_ = false;
 };
 
