@@ -289,6 +289,7 @@ reader_actor::behavior_type reader(self_pointer self, reader_options options) {
     [=](answer_gathered) { answer(self->state); },
     [=](interval_tick) {
       close_idle(self->state);
+      self->state.reader->rest();
       self->delayed_send(self, sweep, interval_tick{});
     },
   };

@@ -84,6 +84,8 @@ public:
   /// @error damaged, database_unavailable (where the file lies is not known)
   result<payload> read_sequence(const stored_segment& segment, std::size_t index,
                                 const value_file_cache::data_part& part);
+  /// Frees memory that was not needed since the last call.
+  void rest() { files_.rest(); }
 
 private:
   struct session;

@@ -6,6 +6,7 @@
 #include "core/store/file_spaces.hpp"
 
 #include <algorithm>
+#include <new>
 
 #include <fmt/format.h>
 
@@ -40,6 +41,22 @@ result<value_file_cache::open_file*> value_file_cache::open(space_id space, valu
   (*file)->expect_random_reads(); // reading ahead would make a cold read take several times as long
   files_.push_front({id, std::move(*file), header->nonce});
   return &files_.front();
+}
+
+/// @returns an empty payload when memory cannot be had
+payload value_file_cache::buffer_for(std::size_t record_bytes) {
+  constexpr std::size_t min_pooled_bytes = std::size_t{128} * 1024;
+  constexpr std::size_t step_bytes = std::size_t{16} * 1024; // records of one size differ by the key's length
+  if (record_bytes < min_pooled_bytes)
+    return payload::uninitialized(record_bytes);
+  try {
+    auto buffer = buffers_->take(round_up(record_bytes, step_bytes));
+    buffer->bytes.resize(round_up(record_bytes, step_bytes));
+    auto* const begin = reinterpret_cast<std::byte*>(buffer->bytes.data());
+    return payload::part_of(std::move(buffer), {begin, record_bytes});
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
 }
 
 namespace {
@@ -119,7 +136,7 @@ result<payload> value_file_cache::read(const wanted& what, const data_part& part
 
   const auto blocks = blocks_of(part, what.sequence->size_bytes);
   const auto record_bytes = header_bytes + blocks.end - blocks.begin;
-  auto record = payload::uninitialized(record_bytes);
+  auto record = buffer_for(record_bytes);
   if (record.size() != record_bytes)
     return fail(errc::storage_error, "out of memory");
   const auto bytes = record.mutable_bytes();

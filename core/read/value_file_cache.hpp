@@ -2,6 +2,7 @@
 /// Open value files, and the reading of verified records from them.
 
 #include "core/disk/disk.hpp"
+#include "core/frame_buffer.hpp"
 #include "core/log/record.hpp"
 
 #include <cstddef>
@@ -46,6 +47,8 @@ public:
 
   /// Forgets a file, which may have moved.
   void drop(value_file_id file);
+  /// Frees buffers that were not needed since the last call.
+  void rest() { buffers_->rest(); }
 
 private:
   struct open_file {
@@ -54,11 +57,15 @@ private:
     std::uint64_t nonce = 0;
   };
   result<open_file*> open(space_id space, value_file_id id);
+  payload buffer_for(std::size_t record_bytes);
 
   disk& disk_;
   std::string spaces_root_;
   std::size_t max_open_files_;
   std::list<open_file> files_; ///< the one used last first
+  /// Of large records that were given out and are gone: memory that is found anew costs more than the read.
+  std::shared_ptr<frame_buffer_pool> buffers_ =
+    std::make_shared<frame_buffer_pool>(std::size_t{8} * 1024 * 1024);
 };
 
 } // namespace cairn

@@ -84,6 +84,31 @@ TEST_F(ValueFileCacheTest, AnyPartComesBack) {
         expect_part({from, to - from});
 }
 
+TEST_F(ValueFileCacheTest, MemoryIsUsedAgainOnceItsPayloadIsGone) {
+  constexpr auto size = 10 * block_bytes;
+  store(size);
+  auto first = read({0, size});
+  ASSERT_TRUE(first);
+  const auto* const memory = first->bytes().data();
+  const auto second = read({0, size});
+  ASSERT_TRUE(second);
+  EXPECT_NE(second->bytes().data(), memory) << "the first payload is held still";
+  *first = {};
+  const auto third = read({0, size});
+  ASSERT_TRUE(third);
+  EXPECT_EQ(third->bytes().data(), memory);
+  EXPECT_TRUE(std::ranges::equal(second->bytes(), data_));
+  EXPECT_TRUE(std::ranges::equal(third->bytes(), data_));
+}
+
+TEST_F(ValueFileCacheTest, MemoryThatIsUsedAgainShowsNothingOfWhatItHeld) {
+  store(10 * block_bytes);
+  expect_part({0, 10 * block_bytes});
+  const auto end = data_offset() + 9 * block_bytes;
+  disk_.damage(path_, [&](auto& bytes) { bytes.resize(static_cast<std::size_t>(end)); });
+  expect_damaged({0, 10 * block_bytes});
+}
+
 TEST_F(ValueFileCacheTest, SmallSequenceIsOneBlock) {
   store(block_bytes);
   expect_part({0, block_bytes});
