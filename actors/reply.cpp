@@ -205,7 +205,8 @@ caf::result<Reply> ask(self_pointer self, std::uint64_t reader, result<void> che
     number, open_question{self->clock().now() + state.options.request_timeout, false, std::move(fail)});
   auto put = [=, question = std::move(question)] {
     const auto& readers = self->state.options.readers;
-    // Without a timer of CAF's for each: expire() sees to those that are overdue.
+    // Without a timer of CAF's for each: expire() sees to those that are overdue. A reader answers in the
+    // end, or dies, of which CAF makes an answer.
     self->request(readers[reader % readers.size()], caf::infinite, question)
       .then(
         [=](Reply& answer) mutable {

@@ -66,7 +66,7 @@ struct reply_state {
   std::map<std::uint64_t, waiting_reply> waiting; ///< by request number, which is by deadline
   std::map<std::uint64_t, open_question> reading; ///< by question number, which is by deadline
   std::deque<waiting_question> questions;         ///< not yet put to a reader; overdue ones may be among them
-  std::size_t asked = 0;                          ///< of `reading`, those that a reader has
+  std::size_t asked = 0;     ///< of `reading`, those that a reader has; it may be at overdue ones besides
   bool awaits_drain = false; ///< questions go on when the connection's send buffer has drained
   std::uint64_t next_request = 1;
   std::uint64_t window_bytes = 0; ///< of this client

@@ -1,5 +1,6 @@
 #pragma once
 /// The bytes of a frame that was received: what is decoded from them may go on using them, without a copy.
+/// And memory that is used again, for such frames and for large records that are read.
 
 #include "core/payload.hpp"
 
@@ -38,8 +39,8 @@ private:
   std::shared_ptr<const void> keeps_;
 };
 
-/// Large buffers of frames that are gone, for frames of about the same size: memory that is used again needs
-/// neither to be found nor to be cleared by the kernel. Thread-safe.
+/// Large buffers of frames or records that are gone, for others of about the same size: memory that is used
+/// again needs neither to be found nor to be cleared by the kernel. Thread-safe.
 class frame_buffer_pool : public std::enable_shared_from_this<frame_buffer_pool> {
 public:
   /// @param max_idle_bytes what lies unused at most

@@ -159,7 +159,8 @@ void find(self_pointer self) {
 
 // --- requests ---
 
-/// One timer for all: CAF would set one for each request, and keep it when the reply has long come.
+/// One timer for all: CAF would set one for each request, and keep it when the reply has long come. What CAF
+/// keeps of a request that is overdue goes with its reply, or with the session.
 void judge_requests_in_time(self_pointer self) {
   auto& state = self->state;
   if (state.under_way.empty() || std::exchange(state.is_judging_requests, true))

@@ -15,8 +15,7 @@ namespace cairn {
 struct database_fault {
   enum class kind {
     lost, ///< connection gone, or a COMMIT whose outcome is not known: connect again and look at the position
-    refused,  ///< a statement failed; the transaction is rolled back, the connection goes on
-    position, ///< the log position is not the expected one: replay, then go on
+    refused, ///< a statement failed; the transaction is rolled back, the connection goes on
   };
   kind what = kind::lost;
   std::string message;

@@ -34,13 +34,13 @@ constexpr auto sql_max_row_id = "SELECT greatest((SELECT coalesce(max(id), 0) FR
 
 namespace {
 
-/// Moves the position, from where it must be. Elsewhere it breaks the column's constraint, so that what is
-/// sent along with it is not done either.
+/// Moves the position, from where it must be. Elsewhere it fails, so that what is sent along with it is not
+/// done either: no row moved, and it divides by their count. No other statement of a round divides.
 constexpr auto sql_move_position =
-  "UPDATE cairn.log_position SET lsn = CASE WHEN lsn = $1 THEN $2::int8 ELSE -1 END";
-bool is_position_mismatch(const pqxx::check_violation& e) {
-  return std::string_view(e.what()).find("log_position_lsn_check") != std::string_view::npos;
-}
+  "WITH moved AS (UPDATE cairn.log_position SET lsn = $2 WHERE lsn = $1 RETURNING lsn)"
+  " SELECT 1 / count(*) FROM moved";
+// Source: PostgreSQL manual, appendix A.
+bool is_position_mismatch(const pqxx::sql_error& e) { return e.sqlstate() == "22012"; }
 
 /// A round's transaction. libpqxx's own transactions would make a trip of their own for BEGIN.
 class round_transaction {
@@ -50,13 +50,13 @@ public:
         statements_(transaction_,
                     fmt::format("BEGIN; EXECUTE move_position ({}, {})", from.value, to.value)) {}
   ~round_transaction() {
-    if (!statements_.is_opening() && !committed_)
+    if (!statements_.opening_is_unsent() && !committed_)
       (void)guarded([&] { transaction_.exec0("ROLLBACK"); });
   }
   round_transaction(const round_transaction&) = delete;
   round_transaction& operator=(const round_transaction&) = delete;
 
-  /// The first one may throw a check_violation that is_position_mismatch() tells.
+  /// The first one may throw an sql_error that is_position_mismatch() tells.
   transaction_statements& statements() { return statements_; }
   void commit() {
     auto& transaction = statements_.open();
@@ -83,7 +83,6 @@ node_database::~node_database() = default;
 failure node_database::as_failure(const database_fault& fault) const {
   switch (fault.what) {
     case fault_kind::lost: return {errc::database_unavailable, "database connection lost: " + fault.message};
-    case fault_kind::position: return {errc::conflict, fault.message};
     case fault_kind::refused: break;
   }
   return {errc::internal_error, "database refused a statement: " + fault.message};
@@ -324,7 +323,7 @@ result<node_database::round_outcome> node_database::begin_round(const round& fac
     return guarded([&] {
       try {
         return apply(facts, one_by_one);
-      } catch (const pqxx::check_violation& e) {
+      } catch (const pqxx::sql_error& e) {
         if (!is_position_mismatch(e))
           throw;
         mismatch = true;

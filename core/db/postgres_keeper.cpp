@@ -232,6 +232,7 @@ result<child_process> postgres_keeper::spawn_server(int log_fd) const {
          {"unix_socket_directories", quoted_element(socket_directory_)},
          {"unix_socket_permissions", "0700"},
          {"log_destination", "stderr"},
+         {"log_min_error_statement", "panic"}, // a round is long, and the log is cut only at a start
          {"logging_collector", "off"}})
     settings.push_back(fixed);
   std::vector<std::string> arguments{"-D", data_directory()};

@@ -19,18 +19,18 @@ public:
   transaction_statements(const transaction_statements&) = delete;
   transaction_statements& operator=(const transaction_statements&) = delete;
 
-  /// For statements that are not prepared; it is open by then.
+  /// For statements that are not prepared. Sends what opens the transaction, if that was not sent yet.
   pqxx::transaction_base& open() {
-    if (is_opening())
+    if (opening_is_unsent())
       transaction_.exec(std::exchange(opening_, {}));
     return transaction_;
   }
-  /// Nothing was sent so far.
-  [[nodiscard]] bool is_opening() const { return !opening_.empty(); }
+  [[nodiscard]] bool opening_is_unsent() const { return !opening_.empty(); }
 
   template <class... Values>
   pqxx::result exec_prepared(const char* name, const Values&... values) {
-    if (!is_opening())
+    static_assert(sizeof...(Values) > 0, "EXECUTE without values has no parentheses");
+    if (!opening_is_unsent())
       return transaction_.exec_prepared(name, values...);
     // Values as text, since libpqxx sends several statements at once only without parameters.
     std::string text;

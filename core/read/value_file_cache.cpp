@@ -47,7 +47,7 @@ result<value_file_cache::open_file*> value_file_cache::open(space_id space, valu
 payload value_file_cache::buffer_for(std::size_t record_bytes) {
   constexpr std::size_t min_pooled_bytes = std::size_t{128} * 1024;
   constexpr std::size_t step_bytes = std::size_t{16} * 1024; // records of one size differ by the key's length
-  if (record_bytes < min_pooled_bytes)
+  if (record_bytes < min_pooled_bytes || record_bytes > max_idle_bytes - step_bytes)
     return payload::uninitialized(record_bytes);
   try {
     auto buffer = buffers_->take(round_up(record_bytes, step_bytes));

@@ -47,7 +47,9 @@ public:
 
   /// Forgets a file, which may have moved.
   void drop(value_file_id file);
-  /// Frees buffers that were not needed since the last call.
+  /// Memory that lies ready for the next reads, at most.
+  static constexpr std::size_t max_idle_bytes = std::size_t{8} * 1024 * 1024;
+  /// Frees what of it was not needed since the last call.
   void rest() { buffers_->rest(); }
 
 private:
@@ -64,8 +66,7 @@ private:
   std::size_t max_open_files_;
   std::list<open_file> files_; ///< the one used last first
   /// Of large records that were given out and are gone: memory that is found anew costs more than the read.
-  std::shared_ptr<frame_buffer_pool> buffers_ =
-    std::make_shared<frame_buffer_pool>(std::size_t{8} * 1024 * 1024);
+  std::shared_ptr<frame_buffer_pool> buffers_ = std::make_shared<frame_buffer_pool>(max_idle_bytes);
 };
 
 } // namespace cairn

@@ -22,7 +22,8 @@ std::vector<char> spare_buffers::take() {
 }
 
 void spare_buffers::keep(std::vector<char> buffer) {
-  if (buffer.capacity() <= kept_bytes || size_bytes_ + buffer.capacity() > max_bytes)
+  if (buffer.capacity() <= kept_bytes || buffer.capacity() > max_buffer_bytes
+      || size_bytes_ + buffer.capacity() > max_bytes)
     return;
   size_bytes_ += buffer.capacity();
   buffers_.push_back(std::move(buffer));
@@ -64,7 +65,8 @@ void send_queue::drop_front(std::size_t size_bytes) {
   sealed_.pop_front();
   sent_of_first_ = 0;
   buffer.clear();
-  if (open_end_.empty() && open_end_.capacity() < buffer.capacity())
+  if (open_end_.empty() && open_end_.capacity() < buffer.capacity()
+      && buffer.capacity() <= spare_buffers::max_buffer_bytes)
     open_end_.swap(buffer);
   spares_->keep(std::move(buffer));
 }

@@ -16,13 +16,15 @@ class spare_buffers {
 public:
   /// An empty buffer, with room if there was one.
   std::vector<char> take();
-  /// @param buffer empty
+  /// @param buffer empty; it is freed when it is small, very large, or there are enough
   void keep(std::vector<char> buffer);
   /// Frees them, if none was taken since the last call.
   void rest();
   [[nodiscard]] std::size_t size_bytes() const { return size_bytes_; }
 
   static constexpr std::size_t max_bytes = std::size_t{16} * 1024 * 1024;
+  /// A larger buffer is freed: what lies at the open end of a slow connection is counted by its bytes.
+  static constexpr std::size_t max_buffer_bytes = std::size_t{4} * 1024 * 1024;
 
 private:
   std::vector<std::vector<char>> buffers_; ///< empty ones; the one used last at the end, its memory is warm

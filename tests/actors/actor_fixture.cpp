@@ -40,11 +40,13 @@ template <class Reply, class Question>
 caf::result<Reply> answer_question(reader_actor::pointer self, reader_inbox* inbox,
                                    const Question& question) {
   inbox->questions.push_back(question.env.message_id);
-  if (!inbox->answers)
-    return self->make_response_promise<Reply>();
   Reply reply;
   reply.env = question.env;
-  return reply;
+  if (inbox->answers)
+    return reply;
+  auto promise = self->make_response_promise<Reply>();
+  inbox->late_answers.push_back([promise, reply]() mutable { promise.deliver(std::move(reply)); });
+  return promise;
 }
 
 } // namespace
@@ -58,7 +60,10 @@ reader_actor::behavior_type reader_stub(reader_actor::pointer self, reader_inbox
     [=](const list_versions& m) { return answer_question<list_reply>(self, inbox, m); },
     [=](const list_handoffs& m) { return answer_question<handoff_reply>(self, inbox, m); },
     [](answer_gathered) {},
-    [](interval_tick) {},
+    [=](interval_tick) { // an actor's promises are for its own turn
+      for (auto& answer : std::exchange(inbox->late_answers, {}))
+        answer();
+    },
   };
 }
 

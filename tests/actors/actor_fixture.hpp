@@ -43,6 +43,8 @@ struct writer_inbox {
 struct reader_inbox {
   bool answers = true;
   std::vector<std::uint64_t> questions; ///< message_id of each
+  /// Answers each question that was not answered. By the stub, when it is sent an interval_tick.
+  std::vector<std::function<void()>> late_answers;
 };
 
 struct neighbour_inboxes {

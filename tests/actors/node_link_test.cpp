@@ -145,6 +145,34 @@ TEST_F(NodeLinkTest, RequestThatIsNeverAnsweredTimesOutAndTheLinkStays) {
   EXPECT_EQ(events.size(), 1U) << events.back();
 }
 
+TEST_F(NodeLinkTest, EachRequestHasItsOwnDeadline) {
+  start_link();
+  const auto answered = ask_status();
+  run();
+  ASSERT_TRUE(answered->reply);
+  step(100ms);
+  node.answers = false;
+  const auto first = ask_status();
+  step(200ms);
+  const auto second = ask_status();
+  step(request_timeout - 210ms);
+  EXPECT_FALSE(first->error);
+  step(20ms);
+  ASSERT_TRUE(first->error);
+  EXPECT_TRUE(*first->error == caf::sec::request_timeout);
+  EXPECT_FALSE(second->error);
+  step(200ms);
+  ASSERT_TRUE(second->error);
+  EXPECT_TRUE(*second->error == caf::sec::request_timeout);
+
+  step(2 * request_timeout); // with none under way
+  const auto third = ask_status();
+  step(request_timeout - 10ms);
+  EXPECT_FALSE(third->error);
+  step(20ms);
+  EXPECT_TRUE(third->error);
+}
+
 TEST_F(NodeLinkTest, AttemptsBackOffAndBeginAnewAfterSuccess) {
   network.is_reachable = false;
   start_link();

@@ -309,6 +309,51 @@ TEST_F(ReplyTest, ReaderThatIsSilentGivesTimedOut) {
   EXPECT_EQ(out->reply->env.message_id, 9U);
 }
 
+TEST_F(ReplyTest, ReadersHaveEightQuestionsOfAClientAndLateAnswersMakeNoRoom) {
+  const auto ask_one = [&](std::uint64_t number) {
+    return ask<lookup_reply>(reply, numbered<lookup>(number, lookup{{}, collection_id{1}, "key", {}}));
+  };
+  const auto asked_count = [&] {
+    return reader_inboxes[0].questions.size() + reader_inboxes[1].questions.size();
+  };
+  reader_inboxes[0].answers = reader_inboxes[1].answers = false;
+  std::vector<pending_outcome<lookup_reply>> first, second;
+  for (std::uint64_t i = 0; i < 10; ++i)
+    first.push_back(ask_one(i));
+  run();
+  EXPECT_EQ(asked_count(), 8U);
+  pass(30s);
+  for (std::size_t i = 0; i < 10; ++i) {
+    ASSERT_TRUE(first[i]->reply) << i;
+    EXPECT_EQ(first[i]->reply->result, errc::timed_out);
+    const auto was_asked = first[i]->reply->error_message.find("reader did not answer") != std::string::npos;
+    EXPECT_EQ(was_asked, i < 8) << first[i]->reply->error_message;
+  }
+
+  for (std::uint64_t i = 10; i < 19; ++i)
+    second.push_back(ask_one(i));
+  run();
+  EXPECT_EQ(asked_count(), 16U) << "an overdue question has given up its place";
+  auto of_second = std::exchange(reader_inboxes[0].late_answers, {});
+  reader_inboxes[0].late_answers.assign(of_second.begin(), of_second.begin() + 4); // those of the first ones
+  of_second.erase(of_second.begin(), of_second.begin() + 4);
+  caf::anon_send(readers[0], interval_tick{});
+  run();
+  EXPECT_EQ(first[0]->reply->result, errc::timed_out);
+  EXPECT_EQ(asked_count(), 16U) << "nor does it give it up again";
+
+  reader_inboxes[0].late_answers = std::move(of_second);
+  reader_inboxes[0].answers = reader_inboxes[1].answers = true;
+  for (const auto& reader : readers)
+    caf::anon_send(reader, interval_tick{});
+  run();
+  EXPECT_EQ(asked_count(), 17U);
+  for (const auto& out : second) {
+    ASSERT_TRUE(out->reply);
+    EXPECT_EQ(out->reply->result, errc::success);
+  }
+}
+
 TEST_F(ReplyTest, LostWritePathAnswersArchivesAndLeavesQuestions) {
   reader_inboxes[0].answers = reader_inboxes[1].answers = false;
   const auto first = archive(sample_entire(1));

@@ -113,6 +113,70 @@ TEST_F(NodeDatabaseTest, UnexpectedPositionIsAConflict) {
   EXPECT_EQ(node_->begin_round(round_of(list)).error().code, errc::conflict);
 }
 
+TEST_F(NodeDatabaseTest, WhateverARoundBeginsWithItsPositionIsGuarded) {
+  record_list entire, rare, none;
+  entire.add_entire(make_identity(1, 1));
+  rare.add(tombstone_record{make_identity(2, 2), {}});
+  const std::vector keys{make_identity(0, 1).key()};
+  value_file_row file;
+  file.id.value = 1;
+  file.space.value = 1;
+  for (const auto* list : {&entire, &rare, &none}) {
+    for (const auto with_file : {false, true}) {
+      auto facts = round_of(*list, log_sequence_number{5});
+      if (with_file)
+        facts.file_rows = {&file, 1};
+      facts.look_ups = keys;
+      const auto begun = node_->begin_round(facts);
+      ASSERT_FALSE(begun);
+      EXPECT_EQ(begun.error().code, errc::conflict) << begun.error().message;
+    }
+  }
+  auto facts = round_of(none);
+  facts.new_position = log_sequence_number{7'000'000'000};
+  ASSERT_TRUE(node_->begin_round(facts));
+  ASSERT_TRUE(node_->commit_round());
+  EXPECT_EQ(node_->position().value(), facts.new_position) << "a round without records moves it, too";
+  EXPECT_EQ(count("segment"), "0");
+  EXPECT_EQ(count("value_file"), "0");
+}
+
+TEST_F(NodeDatabaseTest, ADatabaseWithoutItsPositionTakesNoRound) {
+  record_list list;
+  list.add_entire(make_identity(1, 1));
+  database_.query("DELETE FROM cairn.log_position");
+  const auto begun = node_->begin_round(round_of(list));
+  ASSERT_FALSE(begun);
+  EXPECT_EQ(begun.error().code, errc::conflict);
+  EXPECT_EQ(count("segment"), "0");
+}
+
+TEST_F(NodeDatabaseTest, TextsComeBackWhicheverStatementIsARoundsFirst) {
+  const std::vector<std::string> texts{
+    R"(it's)", R"(back\slash\)", R"("quoted", {braces})", "$1, 'x'); --", "log_position_lsn_check",
+    "NULL",    "null",           "zwölf Äpfel",           " blanks "};
+  std::int64_t id = 0;
+  log_sequence_number position;
+  for (const auto& text : texts) {
+    for (const auto is_tombstone : {false, true}) {
+      ++id;
+      record_list list(position.value + 1);
+      const auto identity = make_identity(id, static_cast<std::uint64_t>(id), text);
+      if (is_tombstone)
+        list.add(tombstone_record{identity, {}});
+      else
+        list.add_entire(identity);
+      ASSERT_TRUE(node_->begin_round(round_of(list, position))) << text;
+      ASSERT_TRUE(node_->commit_round());
+      position = list.last_lsn();
+    }
+  }
+  EXPECT_EQ(count("rejected"), "0");
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    for (const auto of : {2 * i + 1, 2 * i + 2})
+      EXPECT_EQ(database_.query("SELECT key FROM cairn.segment WHERE id = " + std::to_string(of)), texts[i]);
+}
+
 TEST_F(NodeDatabaseTest, LookUpsSeeTheRound) {
   record_list list;
   list.add_entire(make_identity(1, 1));

@@ -99,6 +99,13 @@ TEST_F(SendQueueTest, SmallBufferStaysAtTheOpenEnd) {
   EXPECT_EQ(queue_.open_end().capacity(), 0U) << "an idle connection keeps nothing large";
 }
 
+TEST_F(SendQueueTest, VeryLargeBufferIsFreed) {
+  append(spare_buffers::max_buffer_bytes + 1);
+  ASSERT_NO_FATAL_FAILURE(send_all());
+  EXPECT_EQ(spares_->size_bytes(), 0U);
+  EXPECT_LE(queue_.open_end().capacity(), spare_buffers::max_buffer_bytes);
+}
+
 TEST_F(SendQueueTest, WhatLiesReadyIsBoundedAndFreedAtRest) {
   for (int i = 0; i < 100; ++i)
     append(send_queue::large_bytes);

@@ -109,6 +109,14 @@ TEST_F(ValueFileCacheTest, MemoryThatIsUsedAgainShowsNothingOfWhatItHeld) {
   expect_damaged({0, 10 * block_bytes});
 }
 
+TEST_F(ValueFileCacheTest, RecordsBeyondWhatMayLieIdleComeBack) {
+  constexpr auto size = static_cast<std::uint32_t>(value_file_cache::max_idle_bytes) + 5;
+  store(size);
+  for (int i = 0; i < 2; ++i)
+    expect_part({0, size});
+  expect_part({3, size - 16 * block_bytes});
+}
+
 TEST_F(ValueFileCacheTest, SmallSequenceIsOneBlock) {
   store(block_bytes);
   expect_part({0, block_bytes});
