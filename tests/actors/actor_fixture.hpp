@@ -43,7 +43,7 @@ struct writer_inbox {
 struct reader_inbox {
   bool answers = true;
   std::vector<std::uint64_t> questions; ///< message_id of each
-  /// Answers each question that was not answered. By the stub, when it is sent an interval_tick.
+  /// Each answers a question that was left open; an interval_tick makes the stub call them.
   std::vector<std::function<void()>> late_answers;
 };
 

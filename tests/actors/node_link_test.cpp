@@ -170,7 +170,8 @@ TEST_F(NodeLinkTest, EachRequestHasItsOwnDeadline) {
   step(request_timeout - 10ms);
   EXPECT_FALSE(third->error);
   step(20ms);
-  EXPECT_TRUE(third->error);
+  ASSERT_TRUE(third->error);
+  EXPECT_TRUE(*third->error == caf::sec::request_timeout);
 }
 
 TEST_F(NodeLinkTest, AttemptsBackOffAndBeginAnewAfterSuccess) {

@@ -1,7 +1,7 @@
 #include "net/transport/send_queue.hpp"
 
+#include <memory>
 #include <random>
-#include <string>
 
 #include <gtest/gtest.h>
 
