@@ -133,6 +133,8 @@ disk_faults& host_process::faults() {
 }
 
 void host_process::kill() {
+  if (!program_)
+    return; // it did not start again
   program_->send(SIGKILL);
   program_->wait(soon());
 }
