@@ -30,6 +30,9 @@ exit_code run(const std::string& address, const cairn::transport_options& option
   return command({**net, *node, out});
 }
 
+/// What a command has done is of no use when its results got lost.
+exit_code finish(cairn::cli::output& out, exit_code code) { return out.flush() ? code : exit_code::failed; }
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -164,7 +167,9 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(exit_code::usage);
+    const auto is_answer = app.exit(error) == 0; // --help, --version
+    cairn::cli::output answer(json);
+    return static_cast<int>(is_answer ? finish(answer, exit_code::done) : exit_code::usage);
   }
 
   cairn::cli::output out(json);
@@ -201,6 +206,7 @@ int main(int argc, char** argv) {
         (void)status_command;
         return cairn::cli::status(where);
       });
+    code = finish(out, code);
   } catch (const std::exception& error) {
     out.error(error.what());
     code = exit_code::failed;

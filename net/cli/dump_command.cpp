@@ -142,13 +142,15 @@ exit_code dump(output& out, const std::string& path) {
     if (std::holds_alternative<end_of_file>(*step))
       break;
     if (const auto* unparsed = std::get_if<unparsed_bytes>(&*step)) {
-      const auto next = scanner->resync();
       ++damaged;
-      out.result({{"offset_bytes", unparsed->offset},
-                  {"unparsed", unparsed->reason},
-                  {"resumes_at", next.value_or(0)}},
-                 fmt::format("{:>10}  NO RECORD: {}; goes on at {}", unparsed->offset, unparsed->reason,
-                             next.value_or(0)));
+      const auto next = scanner->resync();
+      nlohmann::json object{{"offset_bytes", unparsed->offset}, {"unparsed", unparsed->reason}};
+      if (next)
+        object["resumes_at"] = *next;
+      out.result(object, fmt::format("{:>10}  NO RECORD: {}{}", unparsed->offset, unparsed->reason,
+                                     next ? fmt::format("; goes on at {}", *next) : std::string{}));
+      if (!next) // the scanner stands where it stood: asking it again would never end
+        return report(out, next.error().code, next.error().message);
       continue;
     }
     const auto& record = std::get<scanned_record>(*step);

@@ -4,15 +4,22 @@
 #include "net/size_text.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
+#include <climits>
+#include <csignal>
 #include <cstring>
 #include <deque>
+#include <filesystem>
 #include <map>
+#include <random>
+#include <tuple>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace cairn::cli {
@@ -38,25 +45,90 @@ std::optional<byte_range> parse_range(const std::string& text) {
   return range.first <= range.last ? std::optional(range) : std::nullopt;
 }
 
-/// Standard output, or a file that gets its name only when it is whole.
+/// What a signal that ends the process must not leave behind. Nobody else ever has its name, so that it may
+/// stay here when the file is done.
+std::array<char, PATH_MAX> unfinished_path{};
+
+void remove_unfinished(int signal_number) {
+  ::unlink(unfinished_path.data());
+  ::raise(signal_number); // ends the process once this returns
+}
+
+/// Before the file is made. Signals that are ignored stay so.
+void remove_at_signal(const std::string& path) {
+  path.copy(unfinished_path.data(), unfinished_path.size() - 1);
+  for (const auto number : {SIGHUP, SIGINT, SIGTERM}) {
+    struct sigaction action {};
+    if (::sigaction(number, nullptr, &action) != 0 || action.sa_handler != SIG_DFL)
+      continue;
+    action.sa_handler = remove_unfinished;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    ::sigaction(number, &action, nullptr);
+  }
+}
+
+/// Why an output cannot be.
+struct refusal {
+  exit_code code = exit_code::failed;
+  std::string message;
+};
+
+/// Standard output; or a file, which changes only when all of its new bytes are there; or a device, FIFO or
+/// the like, which takes them as they come.
 class sink {
 public:
+  sink() = default;
+  sink(const sink&) = delete;
+  sink& operator=(const sink&) = delete;
   ~sink() {
-    if (fd_ >= 0 && fd_ != STDOUT_FILENO) {
+    if (fd_ >= 0 && fd_ != STDOUT_FILENO)
       ::close(fd_);
+    if (!partial_.empty())
       ::unlink(partial_.c_str()); // nobody said it is whole
-    }
   }
-  std::optional<std::string> open(const std::string& path) {
+
+  /// Looks what there is, and touches nothing.
+  std::optional<refusal> aim(const std::string& path) {
     path_ = path;
-    if (path == "-") {
+    if (path == "-")
+      return {};
+    struct stat about {};
+    if (::stat(path.c_str(), &about) == 0)
+      existing_ = about;
+    else if (errno != ENOENT)
+      return refusal{exit_code::failed, cannot_write()};
+    struct stat own {};
+    if (existing_ && ::fstat(STDOUT_FILENO, &own) == 0 && own.st_dev == about.st_dev
+        && own.st_ino == about.st_ino) {
+      path_ = "-"; // /dev/stdout, say: it may be a file that others write to as well
+      return {};
+    }
+    if (existing_ ? S_ISDIR(existing_->st_mode) : path.empty() || path.back() == '/')
+      return refusal{exit_code::usage, fmt::format("\"{}\" is no file's name: -o wants one", path)};
+    if (!existing_ || S_ISREG(existing_->st_mode))
+      target_ = behind_links(path);
+    return {};
+  }
+  [[nodiscard]] bool is_standard_output() const { return path_ == "-"; }
+  std::optional<std::string> open() {
+    if (is_standard_output()) {
       fd_ = STDOUT_FILENO;
       return {};
     }
-    partial_ = path + ".part";
-    fd_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    return fd_ < 0 ? std::optional(fmt::format("cannot write {}: {}", partial_, std::strerror(errno)))
-                   : std::nullopt;
+    if (target_.empty()) {
+      fd_ = ::open(path_.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+      return fd_ < 0 ? std::optional(cannot_write()) : std::nullopt;
+    }
+    std::random_device random;
+    const auto partial =
+      (target_.parent_path() / fmt::format(".cairn-get-{:08x}{:08x}", random(), random())).string();
+    remove_at_signal(partial);
+    // Until it has the old file's owner and mode, nobody else may read what may be secret.
+    fd_ = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, existing_ ? 0600 : 0666);
+    if (fd_ < 0)
+      return fmt::format("cannot make a file beside {}: {}", path_, std::strerror(errno));
+    partial_ = partial;
+    return {};
   }
   std::optional<std::string> write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
@@ -64,26 +136,49 @@ public:
       if (written < 0 && errno == EINTR)
         continue;
       if (written < 0)
-        return fmt::format("cannot write {}: {}", path_, std::strerror(errno));
+        return cannot_write();
       bytes = bytes.subspan(static_cast<std::size_t>(written));
     }
     return {};
   }
+  /// All bytes were written: the file gets its name.
   std::optional<std::string> finish() {
     if (fd_ == STDOUT_FILENO)
       return {};
-    const auto closed = ::close(std::exchange(fd_, -1));
-    if (closed != 0 || ::rename(partial_.c_str(), path_.c_str()) != 0) {
-      const auto why = fmt::format("cannot write {}: {}", path_, std::strerror(errno));
-      ::unlink(partial_.c_str());
-      return why;
-    }
+    if (!partial_.empty() && existing_)
+      take_over(*existing_);
+    if (::close(std::exchange(fd_, -1)) != 0)
+      return cannot_write();
+    if (!partial_.empty() && ::rename(partial_.c_str(), target_.c_str()) != 0)
+      return cannot_write();
+    partial_.clear();
     return {};
   }
 
 private:
-  std::string path_;
-  std::string partial_;
+  [[nodiscard]] std::string cannot_write() const {
+    return fmt::format("cannot write {}: {}", path_, std::strerror(errno));
+  }
+  /// The file that a name stands for, also one that is not there yet.
+  static std::filesystem::path behind_links(const std::filesystem::path& name) {
+    constexpr int max_links = 40; // as the kernel's
+    std::error_code error;
+    auto target = name;
+    for (int links = 0; links < max_links && std::filesystem::is_symlink(target, error); ++links)
+      target = target.parent_path() / std::filesystem::read_symlink(target, error);
+    return target;
+  }
+  /// Owner and mode of the file that it replaces, as far as this user and file system can.
+  void take_over(const struct stat& from) const {
+    constexpr mode_t permissions = 0777;
+    std::ignore = ::fchown(fd_, from.st_uid, from.st_gid);
+    std::ignore = ::fchmod(fd_, from.st_mode & permissions);
+  }
+
+  std::string path_;                    ///< as the user gave it
+  std::optional<struct stat> existing_; ///< what is there already
+  std::filesystem::path target_;        ///< the file to replace; empty = written in place
+  std::string partial_;                 ///< has the bytes until then; empty = none
   int fd_ = -1;
 };
 
@@ -183,6 +278,11 @@ exit_code get(const context& where, const get_options& options) {
       fmt::format("--range \"{}\" is not FIRST-LAST, e.g. 0-99 for the first hundred bytes", options.range));
     return exit_code::usage;
   }
+  sink to;
+  if (const auto refused = to.aim(options.file)) {
+    where.out.error(refused->message);
+    return refused->code;
+  }
   auto code = exit_code::failed;
   auto node = connect(where, code);
   if (!node)
@@ -202,12 +302,11 @@ exit_code get(const context& where, const get_options& options) {
     return exit_code::usage;
   }
 
-  sink to;
-  if (auto why = to.open(options.file)) {
+  if (auto why = to.open()) {
     where.out.error(*why);
     return exit_code::failed;
   }
-  if (options.file == "-")
+  if (to.is_standard_output())
     where.out.keep_stdout_for_data();
   const auto begin = std::chrono::steady_clock::now();
   const auto wanted = options.range.empty() ? size : std::min(range->last, size - 1) - range->first + 1;
@@ -222,7 +321,7 @@ exit_code get(const context& where, const get_options& options) {
     where.out.error(*why);
     return exit_code::failed;
   }
-  if (options.file != "-") {
+  if (!to.is_standard_output()) {
     const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     where.out.result(
       {{"key", options.key},

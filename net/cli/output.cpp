@@ -1,6 +1,8 @@
 #include "net/cli/output.hpp"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 
 #include <fmt/chrono.h>
@@ -41,7 +43,17 @@ void output::note(const std::string& line) {
     fmt::print(notes_to_stderr_ ? stderr : stdout, "{}\n", printable(line));
 }
 
-void output::error(const std::string& line) { fmt::print(stderr, "cairn: {}\n", printable(line)); }
+void output::error(const std::string& line) {
+  // Not fmt::print, which throws when standard error takes nothing: the exit code still tells.
+  std::fputs(fmt::format("cairn: {}\n", printable(line)).c_str(), stderr);
+}
+
+bool output::flush() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0)
+    return true;
+  error(fmt::format("cannot write to standard output: {}", std::strerror(errno)));
+  return false;
+}
 
 void log_to_stderr() {
   auto logger = spdlog::stderr_logger_mt("cairn");

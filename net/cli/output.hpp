@@ -20,6 +20,8 @@ public:
   void note(const std::string& line);
   /// One line on standard error.
   void error(const std::string& line);
+  /// Results may lie in a buffer until now. @returns false when they could not be written: that was told
+  bool flush();
   /// Moves notes to standard error: standard output carries an object's bytes.
   void keep_stdout_for_data() { notes_to_stderr_ = true; }
 

@@ -42,9 +42,10 @@ upload_journal::upload_journal(const std::string& identity) {
       version_ = unified_id{version};
     else if (what == "begin" && words >> part.number)
       open_part_ = part.number;
-    else if (what == "part" && words >> part.number >> part.size_bytes)
+    else if (what == "part" && words >> part.number >> part.size_bytes) {
+      words >> part.md5;
       note(part);
-    else
+    } else
       break; // a line cut short: its part counts as open
   }
   if (!version_)
@@ -80,7 +81,7 @@ void upload_journal::begin(unified_id version) {
 
 void upload_journal::add(const stored_part& part) {
   note(part);
-  append(fmt::format("part {} {}", part.number, part.size_bytes));
+  append(fmt::format("part {} {} {}", part.number, part.size_bytes, part.md5));
 }
 
 void upload_journal::remove() {

@@ -12,10 +12,11 @@
 
 namespace cairn::cli {
 
-/// A part that is durable.
+/// A part that was durable when the node answered.
 struct stored_part {
   std::int32_t number = 0;
   std::uint64_t size_bytes = 0;
+  std::string md5{}; ///< in hexadecimal; empty = an older program noted it
 };
 
 class upload_journal {

@@ -1,16 +1,9 @@
 /// The programs as a user runs them: cairn against a cairnd, output and exit codes.
 
-#include "tests/harness/archives.hpp"
-#include "tests/harness/host_process.hpp"
+#include "tests/integration/cli_fixture.hpp"
 
-#include <csignal>
-#include <cstdlib>
+#include <algorithm>
 #include <filesystem>
-
-#include <fmt/format.h>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-#include <spdlog/spdlog.h>
 
 namespace cairn {
 namespace {
@@ -18,61 +11,14 @@ namespace {
 using namespace harness;
 using nlohmann::json;
 
-constexpr std::size_t mebibyte = 1U << 20U;
-
-std::string content_of_seed(std::size_t size_bytes, std::uint64_t seed) {
-  const auto data = bytes_of_seed(size_bytes, seed);
-  return {reinterpret_cast<const char*>(data.bytes().data()), data.size()};
-}
-
-class CliTest : public testing::Test {
+class CliTest : public cli_fixture {
 protected:
-  static void SetUpTestSuite() {
-    spdlog::set_level(spdlog::level::off);
-    scratch_ = std::make_unique<scratch_directory>();
-    ::setenv("XDG_STATE_HOME", scratch_->path().c_str(), 1);
-    node_ = std::make_unique<host_process>();
-  }
-  static void TearDownTestSuite() {
-    node_.reset();
-    scratch_.reset();
-  }
-  static host_process& node() { return *node_; }
-  static std::string path(const std::string& name) { return *scratch_ / name; }
-
-  static std::vector<std::string> command(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {program_path("cairn"), "--node", to_string(node_->address())});
-    return arguments;
-  }
-  static program_outcome cairn(std::vector<std::string> arguments, const std::string& input = {}) {
-    return run_program(command(std::move(arguments)), input);
-  }
-  /// The JSON objects that a command that succeeds prints.
-  static std::vector<json> tell(std::vector<std::string> arguments, const std::string& input = {}) {
-    arguments.emplace_back("--json");
-    const auto outcome = cairn(std::move(arguments), input);
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
-    std::vector<json> objects;
-    std::istringstream lines(outcome.output);
-    for (std::string line; std::getline(lines, line);)
-      objects.push_back(json::parse(line));
-    return objects;
-  }
-  static json put(const std::string& key, const std::string& content, std::vector<std::string> more = {}) {
-    more.insert(more.begin(), {"put", "-", "--key", key});
-    const auto told = tell(std::move(more), content);
-    return told.empty() ? json{} : told.front();
-  }
   static std::vector<std::uint64_t> versions(const std::string& prefix) {
     std::vector<std::uint64_t> out;
     for (const auto& entry : tell({"ls", prefix, "--versions"}))
       out.push_back(entry["version"]);
     return out;
   }
-
-private:
-  static inline std::unique_ptr<scratch_directory> scratch_;
-  static inline std::unique_ptr<host_process> node_;
 };
 
 TEST_F(CliTest, StatShowsMetadataAndTheReceiptThatPutGave) {
@@ -132,49 +78,6 @@ TEST_F(CliTest, RmDeletesAVersionOrTheKey) {
   EXPECT_EQ(cairn({"rm", "rm"}).exit_code, 3);
   put("rm", "again");
   EXPECT_EQ(cairn({"get", "rm"}).output, "again");
-}
-
-TEST_F(CliTest, PutInPartsGoesOnAfterAKill) {
-  const auto content = content_of_seed(40 * mebibyte + 12'345, 3);
-  write_file(path("disk.img"), content);
-  const std::vector<std::string> arguments{"put",  path("disk.img"), "--part-size",
-                                           "1MiB", "--meta",         "kind=image"};
-  const auto lines_begun = [&] {
-    std::size_t parts = 0;
-    std::error_code none_yet;
-    for (const auto& entry : std::filesystem::directory_iterator(path("cairn/uploads"), none_yet)) {
-      std::istringstream lines(read_file(entry.path()));
-      for (std::string line; std::getline(lines, line);)
-        parts += line.starts_with("part ") ? 1 : 0;
-    }
-    return parts;
-  };
-  for (const std::size_t parts : {3U, 9U}) { // interrupted twice
-    program running(command(arguments), {});
-    for (const auto until = soon(); lines_begun() < parts;)
-      ASSERT_LT(std::chrono::steady_clock::now(), until);
-    ::kill(node().pid(), SIGSTOP); // in the middle of a part: what becomes of that one is not known
-    running.send(SIGKILL);
-    EXPECT_EQ(running.wait(soon()), 128 + SIGKILL);
-    ::kill(node().pid(), SIGCONT);
-    EXPECT_TRUE(versions("disk.img").empty()) << "not visible before its finish";
-  }
-  const auto done = cairn(arguments);
-  ASSERT_EQ(done.exit_code, 0) << done.errors;
-  EXPECT_NE((done.output + done.errors).find("going on with version"), std::string::npos)
-    << done.output << done.errors;
-  EXPECT_EQ(versions("disk.img").size(), 1U);
-  EXPECT_TRUE(cairn({"get", "disk.img"}).output == content);
-  const auto across = mebibyte - 5; // where parts meet
-  EXPECT_EQ(cairn({"get", "disk.img", "--range", fmt::format("{}-{}", across, across + 9)}).output,
-            content.substr(across, 10));
-  const auto told = tell({"stat", "disk.img"}).at(0);
-  EXPECT_EQ(told["meta"]["kind"], "image");
-  EXPECT_EQ(told["size_bytes"], content.size());
-  EXPECT_EQ(told["segments"].size(), 41U);
-  for (const auto& segment : told["segments"])
-    EXPECT_TRUE(segment["receipt"].is_object());
-  EXPECT_EQ(lines_begun(), 0U) << "its journal is gone";
 }
 
 TEST_F(CliTest, VerifyAndRebuildWorkOnTheNodesDirectory) {
@@ -287,6 +190,49 @@ TEST_F(CliTest, FailuresAreToldInOneLineAndByTheExitCode) {
   expect(cairn({"put", "-", "--key", "k", "--meta", "no equals sign"}), 2);
   expect(cairn({"put", "-", "--key", std::string(1'025, 'k')}), 1);
   expect(run_program({program_path("cairn"), "--node", "127.0.0.1:1", "status"}), 5);
+}
+
+TEST_F(CliTest, ResultsThatStandardOutputDoesNotTakeAreAFailure) {
+  put("full", "content");
+  write_image(path("sample"), sample_log());
+  for (const auto& arguments : {std::vector<std::string>{"ls", "full"},
+                                {"ls", "full", "--json"},
+                                {"stat", "full"},
+                                {"status", "--json"},
+                                {"get", "full"},
+                                {"get", "full", "-o", path("full")},
+                                {"put", path("sample"), "--key", "full"},
+                                {"dump", path("sample")},
+                                {"verify", "--json", "--data-dir", node().data_directory()},
+                                {"--help"}}) {
+    const auto outcome = in_shell("\"$@\" > /dev/full", command(arguments));
+    EXPECT_EQ(outcome.exit_code, 1) << arguments[0] << outcome.errors;
+    EXPECT_EQ(std::ranges::count(outcome.errors, '\n'), 1) << arguments[0] << outcome.errors;
+  }
+}
+
+TEST_F(CliTest, ErrorsThatStandardErrorDoesNotTakeKeepTheirExitCode) {
+  EXPECT_EQ(in_shell("\"$@\" 2> /dev/full", command({"get", "nothing here"})).exit_code, 3);
+}
+
+TEST_F(CliTest, DumpEndsWhereItFindsNoWayOn) {
+  log_image image(sample_file_header());
+  const auto damaged_at = image.add(collection_record{collection_id{1}, true});
+  image.add_raw(200, 0, {}); // of a newer program
+  image.end_batch();
+  write_image(path("newer"), image);
+  auto bytes = read_file(path("newer"));
+  bytes[damaged_at + 8] = static_cast<char>(bytes[damaged_at + 8] ^ 1);
+  write_file(path("newer"), bytes);
+
+  // What is printed again and again meets a limit.
+  const auto outcome = in_shell("ulimit -f 2048; exec \"$@\"", command({"--json", "dump", path("newer")}));
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.errors.find("cairn: version_mismatch: "), 0U) << outcome.errors;
+  const auto lines = json_lines(outcome.output);
+  ASSERT_EQ(lines.size(), 2U) << outcome.output;
+  EXPECT_EQ(lines[1]["offset_bytes"], damaged_at);
+  EXPECT_FALSE(lines[1].contains("resumes_at"));
 }
 
 } // namespace
