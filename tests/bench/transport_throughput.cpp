@@ -197,12 +197,15 @@ void send_more(caf::stateful_actor<sender_state>* self, const sink_actor& to, co
     archive_key_entire message;
     message.data = data;
     ++state.sent;
-    self->request(to, caf::infinite, std::move(message)).then([=](const archive_reply&) {
-      if (++self->state.answered == how.requests)
-        done->set_value();
-      else
-        send_more(self, to, how, data, done);
-    });
+    self->request(to, caf::infinite, std::move(message))
+      .then(
+        [=](const archive_reply&) {
+          if (++self->state.answered == how.requests)
+            done->set_value();
+          else
+            send_more(self, to, how, data, done);
+        },
+        [=](const caf::error& error) { die("no reply: " + self->system().render(error)); });
   }
 }
 

@@ -231,6 +231,17 @@ TEST_F(ManagedPostgresTest, FirstStartMakesAServerOnAPrivateSocketAlone) {
   EXPECT_GT(fs::file_size(directory_ + "/log"), 0U);
 }
 
+TEST_F(ManagedPostgresTest, LogTellsWhyAStatementFailedAndNotTheStatement) { // a round has megabytes of them
+  copy_pattern();
+  const auto server = start();
+  ASSERT_TRUE(server);
+  EXPECT_THROW(query(*server, "SELECT 1 / 0 /* archived rows */"), pqxx::sql_error);
+  std::ifstream log(directory_ + "/log");
+  const std::string text(std::istreambuf_iterator<char>(log), {});
+  EXPECT_TRUE(contains(text, "division by zero")) << text;
+  EXPECT_FALSE(contains(text, "archived rows")) << text;
+}
+
 TEST_F(ManagedPostgresTest, SecondStartFindsTheSameData) {
   copy_pattern();
   {
