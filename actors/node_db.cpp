@@ -140,6 +140,27 @@ void look_for_readers(self_pointer self) {
   }
 }
 
+/// Writes or drops the row of the file that the log ended with. A stop that ran out of time may leave rounds
+/// that are in the file alone: a closed row would hide them from the next start, which would give their
+/// numbers out again. An open one makes it read the file.
+void finish(node_db_state& state, const value_log::close_outcome& closed) {
+  const auto leave = [&](const std::string& why) {
+    spdlog::warn("value_file_row_not_closed file={} reason=\"{}\" what=\"the next start does it\"",
+                 closed.id.value, why);
+  };
+  if (!state.database)
+    return leave("the database connection is lost");
+  if (state.job)
+    return leave("a round is under way");
+  if (closed.last_lsn > state.position)
+    return leave(fmt::format("the file ends with record {}, the database stands at {}", closed.last_lsn.value,
+                             state.position.value));
+  auto done = closed.row ? state.database->put_value_files({&*closed.row, 1})
+                         : state.database->drop_value_file(closed.id);
+  if (!done)
+    leave(done.error().message);
+}
+
 } // namespace
 
 node_db_actor::behavior_type node_db(self_pointer self, node_db_options options,
@@ -176,16 +197,9 @@ node_db_actor::behavior_type node_db(self_pointer self, node_db_options options,
       look_for_readers(self);
     },
     [=](const finish_database& message) {
-      auto& database = self->state.database;
-      if (database && message.closed) {
-        const auto& closed = *message.closed;
-        auto done =
-          closed.row ? database->put_value_files({&*closed.row, 1}) : database->drop_value_file(closed.id);
-        if (!done)
-          spdlog::warn("value_file_row_not_closed file={} reason=\"{}\" what=\"the next start does it\"",
-                       closed.id.value, done.error().message);
-      }
-      database.reset();
+      if (message.closed)
+        finish(self->state, *message.closed);
+      self->state.database.reset();
       self->quit();
       return database_finished{};
     },

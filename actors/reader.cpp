@@ -32,11 +32,12 @@ Reply failed(const envelope& env, failure why) {
   return reply;
 }
 
-/// Which sequences a range of the segment's bytes touches.
+/// Which sequences a range of the segment's bytes touches; the others are dropped.
 void aim(open_retrieval& retrieval) {
-  const auto& sequences = retrieval.segment.sequences;
+  auto& sequences = retrieval.segment.sequences;
   const auto count = static_cast<std::int32_t>(sequences.size());
   std::uint64_t begin = 0;
+  retrieval.sequence_count = count;
   retrieval.first = count;
   for (std::int32_t i = 0; i < count; ++i) {
     const auto size = sequences[static_cast<std::size_t>(i)].info.size_bytes;
@@ -49,12 +50,19 @@ void aim(open_retrieval& retrieval) {
     retrieval.begins.push_back(begin);
     begin += size;
   }
+  const auto keep = [&](auto& of_each) {
+    of_each.erase(of_each.begin() + (retrieval.last + 1), of_each.end());
+    of_each.erase(of_each.begin(), of_each.begin() + std::min(retrieval.first, retrieval.last + 1));
+  };
+  keep(sequences);
+  keep(retrieval.begins);
+  retrieval.is_given.resize(sequences.size());
 }
 
-/// Reads of one sequence what lies in the range.
-result<retrieved_sequence> fetch(segment_reader& reader, const open_retrieval& retrieval,
-                                 std::int32_t index) {
-  const auto at = static_cast<std::size_t>(index);
+/// Reads of one sequence what lies in the range, for the client to be given.
+result<retrieved_sequence> fetch(segment_reader& reader, open_retrieval& retrieval,
+                                 std::int32_t sequence_num) {
+  const auto at = static_cast<std::size_t>(sequence_num - retrieval.first);
   const auto begin = retrieval.begins[at];
   retrieved_sequence out;
   out.info = retrieval.segment.sequences[at].info;
@@ -69,7 +77,12 @@ result<retrieved_sequence> fetch(segment_reader& reader, const open_retrieval& r
     return pass_failure(data);
   out.offset_bytes = part.offset_bytes;
   out.data = std::move(*data);
+  retrieval.is_given[at] = true;
   return out;
+}
+
+bool is_finished(const open_retrieval& retrieval) {
+  return std::all_of(retrieval.is_given.begin(), retrieval.is_given.end(), [](bool given) { return given; });
 }
 
 /// A full table loses the retrieval that was used longest ago.
@@ -92,14 +105,14 @@ retrieve_reply open(reader_state& state, const retrieve_start& request, stored_s
 
   retrieve_reply reply;
   reply.env = request.env;
-  reply.sequence_count = static_cast<std::int32_t>(retrieval.segment.sequences.size());
+  reply.sequence_count = retrieval.sequence_count;
   reply.first_sequence = retrieval.first;
   reply.last_sequence = retrieval.last;
   reply.segment = retrieval.segment.segment;
   reply.nodes = {state.options.nodes->name_of(retrieval.segment.nodes.source),
                  state.options.nodes->name_of(retrieval.segment.nodes.handoff)};
   reply.file = retrieval.segment.file;
-  reply.meta = retrieval.segment.meta;
+  reply.meta = std::move(retrieval.segment.meta);
   if (retrieval.first <= retrieval.last) {
     auto first = fetch(*state.reader, retrieval, retrieval.first);
     if (first) {
@@ -145,11 +158,14 @@ retrieve_reply continue_retrieval(reader_state& state, const retrieve_next& requ
     return failed<retrieve_reply>(request.env, std::move(sequence.error()));
   retrieve_reply reply;
   reply.env = request.env;
-  reply.sequence_count = static_cast<std::int32_t>(retrieval.segment.sequences.size());
+  reply.sequence_count = retrieval.sequence_count;
   reply.first_sequence = retrieval.first;
   reply.last_sequence = retrieval.last;
   reply.sequence = std::move(*sequence);
-  reply.retrieval = request.retrieval;
+  if (is_finished(retrieval))
+    state.retrievals.erase(found);
+  else
+    reply.retrieval = request.retrieval;
   return reply;
 }
 

@@ -29,11 +29,13 @@ struct reader_options {
 
 /// A segment whose sequences a client fetches one after the other.
 struct open_retrieval {
-  stored_segment segment;
+  stored_segment segment; ///< its sequences are those from first to last
   byte_range range;
-  std::vector<std::uint64_t> begins; ///< of each sequence, in bytes from the segment's begin
-  std::int32_t first = 0;            ///< sequence that the range touches first, as an index
+  std::int32_t sequence_count = 0;   ///< of the whole segment
+  std::int32_t first = 0;            ///< number of the sequence that the range touches first
   std::int32_t last = -1;            ///< and last; smaller than first: none
+  std::vector<std::uint64_t> begins; ///< of first to last, in bytes from the segment's begin
+  std::vector<bool> is_given;        ///< likewise: the client was sent it
   std::chrono::steady_clock::time_point last_used;
 };
 

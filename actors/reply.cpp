@@ -142,22 +142,31 @@ caf::result<archive_reply> write(self_pointer self, Message message) {
   return submit_operation(self, std::move(env), digest_if_small(std::move(operation)), bytes);
 }
 
-/// Whether the client takes its answers, so that readers may make more.
-bool may_ask(const reply_state& state) {
+/// What a question waits for.
+enum class question_wait { nothing, earlier_answers, own_drain, drain_of_all };
+
+question_wait wait_of(const reply_state& state) {
   if (state.asked >= max_asked)
-    return false;
+    return question_wait::earlier_answers;
   if (!state.options.account)
-    return true;
+    return question_wait::nothing;
   const auto unsent = state.options.account->unsent_bytes();
+  if (unsent > connection_account::drained_bytes)
+    return question_wait::own_drain;
   const auto all_unsent = state.options.account->totals().unsent_bytes();
-  return unsent <= connection_account::drained_bytes
-         && (unsent == 0 || all_unsent <= state.options.limits.total_window_bytes / 2);
+  return unsent == 0 || all_unsent <= state.options.limits.total_window_bytes / 2
+           ? question_wait::nothing
+           : question_wait::drain_of_all;
 }
 
 /// Puts questions to readers for as long as the client takes the answers.
 void ask_waiting(self_pointer self) {
   auto& state = self->state;
-  while (!state.questions.empty() && may_ask(state)) {
+  auto wait = question_wait::nothing;
+  while (!state.questions.empty()) {
+    wait = wait_of(state);
+    if (wait != question_wait::nothing)
+      break;
     const auto next = std::move(state.questions.front());
     state.questions.pop_front();
     const auto question = state.reading.find(next.number);
@@ -167,7 +176,9 @@ void ask_waiting(self_pointer self) {
     ++state.asked;
     next.ask();
   }
-  if (state.questions.empty() || state.awaits_drain || !state.options.account)
+  // Of a drained connection the account tells at once, so it is asked for nothing else: an answer comes here
+  // again by itself, and for what others have not taken expire() looks.
+  if (wait != question_wait::own_drain || state.awaits_drain)
     return;
   state.awaits_drain = true;
   state.options.account->when_drained([me = self->address()] {

@@ -3,6 +3,7 @@
 #include "actors/digester.hpp"
 #include "actors/faults.hpp"
 #include "actors/node_db.hpp"
+#include "actors/node_status.hpp"
 #include "actors/opener.hpp"
 #include "actors/reader.hpp"
 #include "actors/reply.hpp"
@@ -12,7 +13,6 @@
 #include "core/utf8.hpp"
 #include "core/version.hpp"
 
-#include <algorithm>
 #include <random>
 
 #include <caf/send.hpp>
@@ -25,9 +25,18 @@ namespace {
 using self_pointer = node_owner_actor::stateful_pointer<storage_node_state>;
 using role = storage_node_state::role;
 
-/// Each node leases shards of a range of its own, so that no two nodes lease the same one.
-constexpr std::int32_t nodes_with_own_shards = 64;
-constexpr std::int32_t shards_per_node = shard_count / nodes_with_own_shards;
+const char* to_string(role as) {
+  switch (as) {
+    case role::opener: return "opener";
+    case role::writer: return "writer";
+    case role::value_file: return "value_file";
+    case role::node_db: return "node_db";
+    case role::sync_timer: return "sync_timer";
+    case role::digester: return "digester";
+    case role::reader: return "reader";
+  }
+  return "unknown";
+}
 
 /// @returns a child that is supervised
 template <class Handle, class Factory, class... Args>
@@ -148,6 +157,18 @@ void publish_recovered(node_vitals& vitals, const recovered_store& recovered, bo
   vitals.set_database("connected");
 }
 
+/// Sessions and readers that outlive a write path have the node's directory, so it stays the same one.
+void adopt_nodes(storage_node_state& state, const std::shared_ptr<node_directory>& recovered) {
+  if (state.nodes) {
+    for (const auto& node : recovered->all())
+      state.nodes->add(node);
+    return;
+  }
+  state.nodes = recovered;
+  if (state.options.peers)
+    state.options.peers->add(state.nodes);
+}
+
 void store_is_open(self_pointer self, const store_opened& opened) {
   auto& state = self->state;
   if (state.phase == node_phase::stopping)
@@ -157,9 +178,7 @@ void store_is_open(self_pointer self, const store_opened& opened) {
     return;
   }
   state.store = opened.store;
-  state.nodes = opened.recovered->nodes;
-  if (state.options.peers)
-    state.options.peers->add(state.nodes);
+  adopt_nodes(state, opened.recovered->nodes);
   state.recovery = opened.recovered->report;
   publish_recovered(*state.vitals, *opened.recovered, state.store->has_space());
   spawn_write_path(self, opened.recovered);
@@ -215,7 +234,7 @@ void child_failed(self_pointer self, role as, const caf::error& reason) {
   state.restarts.push_back(now);
   while (now - state.restarts.front() > state.options.restart_window)
     state.restarts.pop_front();
-  spdlog::error("child_failed role={} reason=\"{}\" restarts={}", static_cast<int>(as),
+  spdlog::error("child_failed role={} reason=\"{}\" restarts={}", to_string(as),
                 self->system().render(reason), state.restart_count);
   if (state.restarts.size() > state.options.max_restarts) {
     give_up(self, {errc::internal_error,
@@ -249,30 +268,26 @@ void on_down(self_pointer self, const caf::down_msg& down) {
     return;
   }
   // A client went away, or its reply actor failed: either way the session ends, and nobody else notices.
-  const auto is_of = [&](const auto& entry) {
-    return entry.first == down.source || entry.second.reply.address() == down.source;
-  };
-  const auto found = std::find_if(state.sessions.begin(), state.sessions.end(), is_of);
-  if (found == state.sessions.end())
-    return;
-  spdlog::debug("client_gone client={}", found->second.client);
-  self->send_exit(found->second.reply, caf::exit_reason::user_shutdown);
-  state.sessions.erase(found);
+  if (const auto ended = state.sessions.remove(down.source)) {
+    spdlog::debug("client_gone client={}", ended->client);
+    self->send_exit(ended->reply, caf::exit_reason::user_shutdown);
+  }
 }
 
 // --- clients ---
 
-shard_number lease_shard(storage_node_state& state) {
-  const auto base = (state.options.settings.id.value - 1) % nodes_with_own_shards * shards_per_node;
-  std::set<shard_number> taken;
-  for (const auto& [client, session] : state.sessions)
-    taken.insert(session.shard);
-  for (std::int32_t i = 0; i < shards_per_node; ++i) {
-    const shard_number shard{base + state.next_lease++ % shards_per_node};
-    if (!taken.contains(shard))
-      return shard;
-  }
-  return shard_number{base + state.next_lease % shards_per_node}; // more clients than shards: shared
+reply_actor spawn_reply(self_pointer self, std::uint64_t client, const frame_charge& charge) {
+  const auto& state = self->state;
+  reply_options options;
+  options.client = client;
+  options.writer = state.writer;
+  options.readers = state.readers;
+  options.nodes = state.nodes;
+  options.vitals = state.vitals;
+  options.limits = state.options.settings.limits;
+  options.request_timeout = state.options.settings.request_timeout;
+  options.account = charge ? charge->account() : nullptr;
+  return self->spawn<caf::monitored>(reply, std::move(options));
 }
 
 hello_reply greet(self_pointer self, const hello& message) {
@@ -307,26 +322,18 @@ hello_reply greet(self_pointer self, const hello& message) {
     return refuse(errc::invalid_message, "hello needs a sender to answer to");
 
   const auto client = caf::actor_cast<caf::actor_addr>(sender);
-  auto found = state.sessions.find(client);
-  if (found == state.sessions.end()) {
-    client_session session;
-    session.client = state.next_client++;
-    session.shard = lease_shard(state);
-    reply_options options;
-    options.client = session.client;
-    options.writer = state.writer;
-    options.readers = state.readers;
-    options.nodes = state.nodes;
-    options.vitals = state.vitals;
-    options.limits = settings.limits;
-    options.request_timeout = settings.request_timeout;
-    options.account = message.charge ? message.charge->account() : nullptr;
-    session.reply = self->spawn<caf::monitored>(cairn::reply, std::move(options));
+  const auto* known = state.sessions.find(client);
+  if (known == nullptr) {
+    auto session = state.sessions.next();
+    if (!session)
+      return refuse(errc::busy, fmt::format("the node has {} clients, which is as many as it can give ids to",
+                                            client_sessions::max_sessions));
+    session->reply = spawn_reply(self, session->client, message.charge);
     self->monitor(client);
-    spdlog::debug("client_hello client={} tag={}", session.client, quoted(message.client_tag));
-    found = state.sessions.emplace(client, std::move(session)).first;
+    spdlog::debug("client_hello client={} tag={}", session->client, quoted(message.client_tag));
+    known = &state.sessions.add(client, std::move(*session));
   }
-  reply.shard = found->second.shard;
+  reply.ids = known->ids;
   return reply;
 }
 
@@ -334,12 +341,12 @@ hello_reply greet(self_pointer self, const hello& message) {
 template <class Reply, class Message>
 caf::result<Reply> route(self_pointer self, Message& message) {
   auto& state = self->state;
-  const auto found = state.sessions.find(caf::actor_cast<caf::actor_addr>(self->current_sender()));
-  if (found != state.sessions.end() && state.phase != node_phase::starting && !state.ending)
-    return self->delegate(found->second.reply, std::move(message));
+  const auto* session = state.sessions.find(caf::actor_cast<caf::actor_addr>(self->current_sender()));
+  if (session != nullptr && state.phase != node_phase::starting && !state.ending)
+    return self->delegate(session->reply, std::move(message));
   Reply refused;
   refused.env = std::move(message.env);
-  if (found == state.sessions.end()) {
+  if (session == nullptr) {
     refused.result = errc::version_mismatch;
     refused.error_message = "send hello first";
   } else if (state.ending) {
@@ -350,43 +357,6 @@ caf::result<Reply> route(self_pointer self, Message& message) {
     refused.error_message = "the node is recovering, it waits for " + state.waits_for;
   }
   return refused;
-}
-
-status_reply status(self_pointer self, const get_status& message) {
-  const auto& state = self->state;
-  const auto& vitals = *state.vitals;
-  const auto now = self->clock().now();
-  const auto waiting_since = vitals.oldest_wait_since_us.load();
-  status_reply reply;
-  reply.env = message.env;
-  reply.phase = state.phase;
-  reply.waits_for = state.waits_for;
-  reply.cluster = state.options.settings.cluster_name;
-  reply.node = state.options.settings.node_name;
-  reply.program_version = program_version;
-  reply.uptime_seconds = std::chrono::duration_cast<std::chrono::seconds>(now - state.started).count();
-  reply.clients = static_cast<std::int64_t>(state.sessions.size());
-  reply.active_segments = vitals.active_segments;
-  reply.completions_waiting = vitals.completions_waiting;
-  if (waiting_since != 0)
-    reply.oldest_wait_us =
-      std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() - waiting_since;
-  reply.rounds = vitals.rounds;
-  reply.archives = vitals.archives;
-  reply.bytes_archived = vitals.bytes_archived;
-  reply.position = log_sequence_number{vitals.acknowledged_lsn.load()};
-  reply.value_file = value_file_id{vitals.value_file.load()};
-  reply.value_file_bytes = vitals.value_file_bytes;
-  reply.has_space = vitals.has_space;
-  reply.database = vitals.database();
-  reply.actor_restarts = state.restart_count;
-  reply.recovery = state.recovery;
-  if (state.store) {
-    reply.spaces = state.store->space_states();
-    if (const auto trouble = state.store->database_trouble(); !trouble.empty())
-      reply.database = trouble;
-  }
-  return reply;
 }
 
 // --- the end ---
@@ -474,8 +444,7 @@ node_owner_actor::behavior_type storage_node(self_pointer self, storage_node_opt
   state.options = std::move(options);
   state.started = self->clock().now();
   self->set_default_handler(caf::drop); // what is not in the interface is answered, not printed
-  // A lease of an earlier life of the node may still be in use: begin elsewhere.
-  state.next_lease = static_cast<std::int32_t>(std::random_device{}() % shards_per_node);
+  state.sessions = client_sessions(state.options.settings.id, std::random_device{}());
   self->set_down_handler([=](const caf::down_msg& down) { on_down(self, down); });
   state.waits_for = "its owner";
   return {
@@ -500,7 +469,7 @@ node_owner_actor::behavior_type storage_node(self_pointer self, storage_node_opt
     [=](list_versions& m) { return route<list_reply>(self, m); },
     [=](list_handoffs& m) { return route<handoff_reply>(self, m); },
     [=](list_nodes& m) { return route<nodes_reply>(self, m); },
-    [=](const get_status& m) { return status(self, m); },
+    [=](const get_status& m) { return describe_node(self->state, m, self->clock().now()); },
     [](const heartbeat& m) { return m; },
     [=](await_ready) -> caf::result<readiness> {
       auto& s = self->state;

@@ -2,6 +2,7 @@
 /// The node's face and supervisor: opens the store, spawns the actors that work on it, routes each client's
 /// messages to that client's reply actor, rebuilds what fails, reports, and stops everything in order.
 
+#include "actors/client_sessions.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/vitals.hpp"
 #include "core/peer_registry.hpp"
@@ -32,13 +33,6 @@ struct storage_node_options {
   std::chrono::milliseconds restart_window{60'000};
 };
 
-/// One client, by the actor that it speaks through.
-struct client_session {
-  reply_actor reply;
-  std::uint64_t client = 0;
-  shard_number shard;
-};
-
 struct storage_node_state {
   storage_node_state() = default;
   storage_node_state(const storage_node_state&) = delete;
@@ -57,7 +51,7 @@ struct storage_node_state {
 
   // Filled when the store is open.
   std::shared_ptr<node_store> store;
-  std::shared_ptr<node_directory> nodes;
+  std::shared_ptr<node_directory> nodes; ///< the same one from then on
   opener_actor opener;
   writer_actor writer;
   value_file_actor value_file;
@@ -67,9 +61,7 @@ struct storage_node_state {
   std::vector<reader_actor> readers;
   std::map<caf::actor_addr, role> children; ///< all that are alive
 
-  std::map<caf::actor_addr, client_session> sessions; ///< by the client's own actor
-  std::uint64_t next_client = 1;
-  std::int32_t next_lease = 0;
+  client_sessions sessions;
 
   std::deque<std::chrono::steady_clock::time_point> restarts; ///< within the restart window
   std::uint64_t restart_count = 0;

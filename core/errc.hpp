@@ -24,15 +24,19 @@ enum class errc : std::uint8_t {
   sequence_out_of_order, ///< definite: not the sequence number that follows; the text says which does
   cancelled,             ///< definite: the segment was cancelled; use a new unified id
   no_space,              ///< definite: below the reserve; archives resume by themselves when space is back
-  storage_error,         ///< definite: a write or sync failed and is fenced off; repeat
+  storage_error,         ///< definite: a write or sync failed and is fenced off; repeat. At start: a block of
+                         ///< the log cannot be read
   database_unavailable,  ///< unknown: the log may hold it, the database did not answer in time; repeat
-  busy,                  ///< definite: over the client's window, or the node is starting; wait for replies
+  busy,                  ///< definite: over a bound of the client or the node (the text says which), the node
+                         ///< is starting, or a read finds no memory or descriptor; wait for replies, repeat
   shutting_down,         ///< definite: the node is stopping; go to another, or wait
   not_found,             ///< definite: no such visible key, version, segment or retrieval
-  damaged,               ///< definite: stored bytes are missing or fail their checksum; read another segment
+  damaged,               ///< definite: stored bytes are missing or fail their checksum; read another segment.
+                         ///< A repeat of an archive does not mend them: use a new unified id
   version_mismatch,      ///< definite: client and node speak different wire versions, or no hello was sent
-  timed_out,             ///< unknown: no answer within the request's time limit; repeat
-  conflict,              ///< definite, at start only: another node's name, data, lock, schema or log position
+  timed_out,             ///< unknown: no answer, or no sync of the disk, within the time limit; repeat
+  conflict,              ///< definite, at start only: another node's name, data, lock, schema or log
+                         ///< position; or value files are missing
   internal_error,        ///< unknown: a defect in the node; logged there; repeat
   not_allowed,           ///< definite: the host's configuration forbids it; the text says what it allows
 };

@@ -9,17 +9,87 @@
 #include "core/payload.hpp"
 #include "core/unified_id.hpp"
 
+#include <array>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cairn {
 
 /// Grows with every change of a message that old programs would misread.
-inline constexpr std::uint32_t wire_version = 2;
+inline constexpr std::uint32_t wire_version = 3;
 inline constexpr std::size_t max_envelope_text_bytes = 255;
 inline constexpr std::int32_t max_list_limit = 10'000;
 inline constexpr std::size_t max_purge_keys = 1'000;
+
+namespace detail {
+
+/// A list over its limit by no more than this factor is read to its end, and validation says what is wrong
+/// with it; a longer one does not decode.
+inline constexpr std::size_t readable_excess = 16;
+
+/// Reads a list's length, then `length` times `read_one`.
+template <class Inspector, class ReadOne>
+typename Inspector::result_type read_list(Inspector& f, std::size_t limit, ReadOne read_one) {
+  std::size_t length = 0;
+  if (auto error = f.begin_sequence(length))
+    return error;
+  // Core has no error of the inspector's to give: the one of input that is read past its end will do.
+  for (std::array<char, 4096> rest; length > readable_excess * limit;)
+    if (auto error = f.apply_raw(rest.size(), rest.data()))
+      return error;
+  for (std::size_t i = 0; i < length; ++i)
+    if (auto error = read_one())
+      return error;
+  return f.end_sequence();
+}
+
+/// A pair of a few bytes takes more than a hundred in memory, which nobody is charged for: one past the limit
+/// is kept, so that validation sees it, and the others are read and dropped.
+struct metadata_to_read {
+  metadata& pairs;
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, metadata_to_read& x) {
+    x.pairs.clear();
+    return read_list(f, max_meta_pairs, [&] {
+      std::string key;
+      std::string value;
+      auto error = f(key, value);
+      if (!error && x.pairs.size() <= max_meta_pairs)
+        x.pairs.emplace(std::move(key), std::move(value));
+      return error;
+    });
+  }
+};
+
+struct purge_keys_to_read {
+  std::vector<named_segment_key>& keys;
+
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, purge_keys_to_read& x) {
+    x.keys.clear();
+    return read_list(f, max_purge_keys, [&] {
+      named_segment_key key;
+      auto error = f(key);
+      if (!error)
+        x.keys.push_back(std::move(key));
+      return error;
+    });
+  }
+};
+
+/// @tparam Limited reads x; what only looks at fields gets x itself
+template <class Inspector, class Limited, class List>
+decltype(auto) limited_for(List& x) {
+  if constexpr (Inspector::writes_state)
+    return Limited{x};
+  else
+    return (x);
+}
+
+} // namespace detail
 
 /// How a client finds its own request again. Each text at most max_envelope_text_bytes bytes.
 struct envelope {
@@ -78,11 +148,11 @@ struct hello_reply {
   std::string cluster;
   std::string node;
   node_limits limits;
-  shard_number shard; ///< leased to this client: its unified ids carry it
+  id_lease ids; ///< this client's part of the unified ids
 
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, hello_reply& x) {
-    return f(x.result, x.error_message, x.version, x.program_version, x.cluster, x.node, x.limits, x.shard);
+    return f(x.result, x.error_message, x.version, x.program_version, x.cluster, x.node, x.limits, x.ids);
   }
 };
 
@@ -100,7 +170,8 @@ struct archive_key_entire {
 
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, archive_key_entire& x) {
-    return f(x.env, x.segment, x.sequence, x.file, x.nodes, x.meta, x.data);
+    auto&& meta = detail::limited_for<Inspector, detail::metadata_to_read>(x.meta);
+    return f(x.env, x.segment, x.sequence, x.file, x.nodes, meta, x.data);
   }
 };
 
@@ -142,7 +213,8 @@ struct archive_key_final {
 
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, archive_key_final& x) {
-    return f(x.env, x.key, x.sequence, x.file, x.meta, x.data);
+    auto&& meta = detail::limited_for<Inspector, detail::metadata_to_read>(x.meta);
+    return f(x.env, x.key, x.sequence, x.file, meta, x.data);
   }
 };
 
@@ -217,7 +289,8 @@ struct purge {
 
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, purge& x) {
-    return f(x.env, x.keys);
+    auto&& keys = detail::limited_for<Inspector, detail::purge_keys_to_read>(x.keys);
+    return f(x.env, keys);
   }
 };
 
@@ -289,7 +362,8 @@ struct retrieve_start {
   }
 };
 
-/// The next sequence of an open retrieval; it closes with its last sequence, or after the idle limit.
+/// Another sequence of an open retrieval, in any order. It closes, and with it the reply's retrieval is 0,
+/// when each sequence of the range was given once; else after the idle limit.
 struct retrieve_next {
   envelope env;
   std::uint64_t retrieval = 0;

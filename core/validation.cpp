@@ -152,7 +152,7 @@ result<void> check_file(const file_info& file) {
 
 result<void> check_metadata(const metadata& meta) {
   if (meta.size() > max_meta_pairs)
-    return invalid("metadata has {} pairs, at most {} are stored", meta.size(), max_meta_pairs);
+    return invalid("metadata has {} pairs or more, at most {} are stored", meta.size(), max_meta_pairs);
   for (const auto& [key, value] : meta) {
     if (key.empty() || key.size() > max_meta_key_bytes)
       return invalid("a metadata key has {} bytes, it must have 1..{}", key.size(), max_meta_key_bytes);

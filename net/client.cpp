@@ -31,9 +31,9 @@ client::~client() { self_->send_exit(node_, caf::exit_reason::user_shutdown); }
 void client::use(hello_reply hello) {
   hello_ = std::move(hello);
   if (ids_)
-    ids_->use(hello_.shard);
+    ids_->use(hello_.ids);
   else
-    ids_.emplace(hello_.shard);
+    ids_.emplace(hello_.ids);
 }
 
 void client::take(link_event event) {

@@ -60,9 +60,9 @@ public:
   /// limit
   call_result<void> wait_until_reachable(std::chrono::milliseconds time_limit);
 
-  /// What the node said of itself, its limits and the shard lease, as of the last call of another member.
+  /// What the node said of itself, its limits and the lease of ids, as of the last call of another member.
   [[nodiscard]] const hello_reply& node() const { return hello_; }
-  /// An id for a new version, larger than all before. While the node is lost, it is of the old shard lease.
+  /// An id for a new version, larger than all before. While the node is lost, it is of the old lease.
   unified_id next_unified_id() {
     take_events();
     return ids_->next();

@@ -24,6 +24,10 @@ namespace {
 
 /// From the first signal to the end, whatever is left undone.
 constexpr std::chrono::seconds stop_limit{30};
+/// For answers that clients are slow to take, of that.
+constexpr std::chrono::seconds sending_limit{5};
+/// Of it, for what comes after them.
+constexpr std::chrono::seconds ending_reserve{1};
 /// What a message has besides its sequence: metadata and names.
 constexpr std::uint32_t message_overhead_bytes = 1U << 20U;
 
@@ -84,6 +88,18 @@ public:
   }
 
   int run() {
+    const auto code = serve();
+    // A client whose request was carried out should hear of it.
+    const auto left = ending_since_ + stop_limit - ending_reserve - std::chrono::steady_clock::now();
+    wire_.finish_sending(std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(left),
+                                    std::chrono::milliseconds{0}, std::chrono::milliseconds{sending_limit}));
+    return code;
+  }
+
+private:
+  enum class event { none, failed, signalled };
+
+  int serve() {
     const auto published = caf::actor_cast<host_actor>(host_);
     const auto port = publish_host(wire_, settings_.listen, published);
     if (!port) {
@@ -92,6 +108,7 @@ public:
     }
     tell_when_ready();
     const auto last_event = wait_for_end({settings_.listen.host, *port});
+    ending_since_ = std::chrono::steady_clock::now();
     wire_.stop_listening();
     if (last_event == event::failed) {
       stop(); // spawned nodes, in order
@@ -100,9 +117,6 @@ public:
     tell_service_manager("STOPPING=1");
     return stop() ? 0 : 1;
   }
-
-private:
-  enum class event { none, failed, signalled };
 
   [[nodiscard]] bool has_node() const { return !settings_.node.data_directory.empty(); }
 
@@ -184,6 +198,7 @@ private:
   caf::scoped_actor self_;
   host_owner_actor host_;
   std::string why_;
+  std::chrono::steady_clock::time_point ending_since_ = std::chrono::steady_clock::now();
   bool is_down_ = false; ///< it has ended by itself, after it stopped all nodes
 };
 

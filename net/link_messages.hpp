@@ -24,7 +24,7 @@ struct unsubscribe_link {};
 
 /// link -> subscriber: the node is reachable; requests are carried.
 struct link_connected {
-  hello_reply hello; ///< the shard is leased anew each time
+  hello_reply hello; ///< ids are leased anew each time
 };
 /// link -> subscriber: it is not, or still not and for another reason. The link goes on trying.
 struct link_lost {

@@ -99,7 +99,8 @@ void greeted(self_pointer self, const hello_reply& hello) {
   state.retry->reset();
   state.last_hello = hello;
   state.last_loss.reset();
-  spdlog::info("link_connected node={} cluster={} shard={}", hello.node, hello.cluster, hello.shard.value);
+  spdlog::info("link_connected node={} cluster={} shard={}", hello.node, hello.cluster,
+               hello.ids.shard.value);
   tell_subscribers(self, link_connected{hello});
 }
 

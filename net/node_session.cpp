@@ -4,6 +4,7 @@
 
 #include <caf/typed_response_promise.hpp>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 namespace cairn {
 
@@ -118,6 +119,10 @@ void greeted(self_pointer self, hello_reply& reply) {
     break_off(self, link_errc::refused, std::move(reply.error_message));
     return;
   }
+  if (!is_valid(reply.ids)) {
+    break_off(self, link_errc::refused, "the node gives this client ids that do not exist");
+    return;
+  }
   state.is_greeted = true;
   state.last_reply = self->clock().now();
   self->send(state.options.owner, session_greeted{std::move(reply)});
@@ -177,6 +182,24 @@ void fail_overdue(self_pointer self) {
   judge_requests_in_time(self);
 }
 
+/// What a reply must return; 0 for messages without an envelope.
+template <class Message>
+std::uint64_t message_id_of(const Message& message) {
+  if constexpr (requires { message.env.message_id; })
+    return message.env.message_id;
+  else
+    return 0;
+}
+
+/// CAF finds a reply's request by a number that each process counts for itself: another's reply, if one ever
+/// came here, would be taken for ours.
+void reject_foreign_reply(self_pointer self, std::uint64_t asked, std::uint64_t came) {
+  spdlog::error("foreign_reply asked_message_id={} message_id={} what=\"the connection is cut\"", asked,
+                came);
+  cut(self);
+  break_off(self, link_errc::connection_lost, "a reply to another request came");
+}
+
 template <class Reply, class Request>
 caf::result<Reply> carry(self_pointer self, Request& request) {
   auto& state = self->state;
@@ -184,6 +207,7 @@ caf::result<Reply> carry(self_pointer self, Request& request) {
     return link_error(link_errc::not_reachable, "the node has not been greeted yet");
   auto promise = self->template make_response_promise<Reply>();
   const auto number = state.next_request++;
+  const auto asked = message_id_of(request);
   state.under_way.emplace(
     number, carried_request{self->clock().now() + state.options.request_timeout,
                             [promise](const caf::error& why) mutable { promise.deliver(why); }});
@@ -191,6 +215,10 @@ caf::result<Reply> carry(self_pointer self, Request& request) {
   self->request(state.node, caf::infinite, std::move(request))
     .then(
       [=](Reply& reply) mutable {
+        if (const auto came = message_id_of(reply); came != asked) {
+          reject_foreign_reply(self, asked, came);
+          return;
+        }
         self->state.last_reply = self->clock().now();
         if (self->state.under_way.erase(number) != 0)
           promise.deliver(std::move(reply));

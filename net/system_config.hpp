@@ -2,12 +2,12 @@
 /// CAF as both programs run it. Source of the choices: measurements of CAF 0.17.6 (see README.md).
 
 #include "actors/wire_types.hpp"
+#include "net/unique_middleman.hpp"
 
 #include <algorithm>
 #include <thread>
 
 #include <caf/actor_system_config.hpp>
-#include <caf/io/middleman.hpp>
 
 namespace cairn {
 
@@ -15,7 +15,7 @@ namespace cairn {
 class system_config : public caf::actor_system_config {
 public:
   system_config() {
-    load<caf::io::middleman>();
+    load<unique_middleman>();
     add_wire_types(*this);
     set("scheduler.policy", caf::atom("sharing")); // a third of the default's latency, and idle when idle
     // What blocks or takes long has a thread of its own; what is left is quick, and handing it from one

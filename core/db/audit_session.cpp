@@ -1,6 +1,5 @@
 #include "core/db/audit_session.hpp"
 
-#include "core/db/array_literal.hpp"
 #include "core/db/database_session.hpp"
 #include "core/db/schema.hpp"
 #include "core/db/segment_rows.hpp"
@@ -17,25 +16,6 @@ constexpr auto sql_value_file = "SELECT space_id, " CAIRN_SQL_TO_US("creation_ti
 constexpr auto sql_sequences =
   "SELECT segment_id, sequence_num, size, padding_size, hash, adler32, value_file_offset"
   " FROM cairn.segment_sequence WHERE value_file_id = $1 ORDER BY value_file_offset";
-constexpr auto sql_answers = R"(
-SELECT coalesce(s.status, '-'), coalesce(s.file_size, 0), coalesce(s.file_adler32, 1), s.file_hash,
-       (SELECT count(*) FROM cairn.segment_sequence n WHERE n.segment_id = q.id),
-       EXISTS (SELECT FROM cairn.segment_sequence n WHERE n.segment_id = q.id AND n.sequence_num = q.sequence_num),
-       coalesce((SELECT h.status FROM cairn.segment h
-                 WHERE h.unified_id = q.unified_id AND h.conjoined_part = q.conjoined_part
-                   AND h.segment_num = q.segment_num AND coalesce(h.handoff_node_id, 0) = q.handoff
-                   AND h.status <> 'C'), '-'),
-       EXISTS (SELECT FROM cairn.segment h
-               WHERE h.unified_id = q.unified_id AND h.conjoined_part = q.conjoined_part
-                 AND h.segment_num = q.segment_num AND coalesce(h.handoff_node_id, 0) = q.handoff
-                 AND h.status = 'C')
-       OR EXISTS (SELECT FROM cairn.segment_fence f
-                  WHERE f.unified_id = q.unified_id AND f.conjoined_part = q.conjoined_part
-                    AND f.segment_num = q.segment_num AND f.handoff_node_id = q.handoff)
-FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int2[], $5::int4[], $6::int4[])
-     WITH ORDINALITY AS q (id, unified_id, conjoined_part, segment_num, handoff, sequence_num, place)
-LEFT JOIN cairn.segment s ON s.id = q.id
-ORDER BY q.place)";
 constexpr auto sql_step = R"(
 SELECT EXISTS (SELECT FROM cairn.conjoined
                WHERE unified_id = $1 AND coalesce(handoff_node_id, 0) = $2
@@ -96,7 +76,6 @@ result<std::unique_ptr<audit_session>> audit_session::open(const std::string& co
     setup.exec0("SET default_transaction_read_only = on");
     s->connection->prepare("value_file", sql_value_file);
     s->connection->prepare("sequences", sql_sequences);
-    s->connection->prepare("answers", sql_answers);
     s->connection->prepare("step", sql_step);
     s->connection->prepare("segment", sql_segment);
   });
@@ -154,36 +133,6 @@ result<value_file_snapshot> audit_session::look_at(value_file_id file) {
       known.at.value_file = file;
       known.at.data_offset_bytes = row[6].as<std::uint64_t>();
       out.sequences.push_back(known);
-    }
-    return out;
-  });
-}
-
-result<std::vector<fact_answer>> audit_session::answer(std::span<const fact_question> questions) {
-  return query([&](session& s) {
-    array_literal ids, versions, parts, numbers, handoffs, sequences;
-    for (const auto& question : questions) {
-      ids.add(question.id.value);
-      versions.add(question.key.version.value);
-      parts.add(question.key.conjoined_part);
-      numbers.add(question.key.segment_num);
-      handoffs.add(question.key.handoff.value);
-      sequences.add(question.sequence_num);
-    }
-    std::vector<fact_answer> out;
-    for (const auto& row :
-         s.snapshot->exec_prepared("answers", ids.finish(), versions.finish(), parts.finish(),
-                                   numbers.finish(), handoffs.finish(), sequences.finish())) {
-      fact_answer said;
-      said.status = row[0].c_str()[0];
-      said.file.size_bytes = row[1].as<std::int64_t>();
-      said.file.adler32 = static_cast<std::uint32_t>(row[2].as<std::int64_t>());
-      said.file.md5 = as_md5(row[3]);
-      said.sequence_count = row[4].as<std::int32_t>();
-      said.has_sequence = row[5].as<bool>();
-      said.holder = row[6].c_str()[0];
-      said.is_cancelled = row[7].as<bool>();
-      out.push_back(said);
     }
     return out;
   });

@@ -10,7 +10,6 @@
 
 #include <memory>
 #include <set>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -27,23 +26,6 @@ struct value_file_snapshot {
   log_sequence_number position; ///< records up to here are in the rows
   std::optional<value_file_row> row;
   std::vector<sequence_row> sequences; ///< by offset
-};
-
-/// A fact whose effect is asked for.
-struct fact_question {
-  segment_id id; ///< 0 = the key alone
-  segment_key key;
-  std::int32_t sequence_num = -1; ///< of a sequence
-};
-
-/// What the rows say about it.
-struct fact_answer {
-  char status = '-';               ///< of the row with that id; '-' = there is none
-  file_info file;                  ///< of a final row
-  std::int32_t sequence_count = 0; ///< rows of that id's sequences
-  bool has_sequence = false;       ///< the one asked for is among them
-  char holder = '-';               ///< status of what holds the key and is not cancelled; '-' = nothing does
-  bool is_cancelled = false;       ///< a cancelled row or a fence has the key
 };
 
 /// Something that rows of the database say of each other, and that cannot be.
@@ -64,9 +46,8 @@ public:
 
   /// @error database_unavailable, as all below
   result<std::vector<file_space_record>> file_spaces();
-  /// Begins a snapshot, which answer() and the others then look at, until the next one.
+  /// Begins a snapshot, which the others then look at, until the next one.
   result<value_file_snapshot> look_at(value_file_id file);
-  result<std::vector<fact_answer>> answer(std::span<const fact_question> questions);
   /// Of the records numbered first to last, those that the database refused.
   result<std::set<log_sequence_number>> rejected(log_sequence_number first, log_sequence_number last);
   /// The row of a conjoined archive has the time of that step, or was aborted, or is another key's.

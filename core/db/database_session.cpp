@@ -59,6 +59,7 @@ bool blames_values(const pqxx::sql_error& e) { return is_of_class(e, {"22", "23"
 bool blames_server(const pqxx::sql_error& e) {
   return is_of_class(e, {"08", "25", "40", "53", "55", "57", "58"});
 }
+bool is_locked_out(const pqxx::sql_error& e) { return e.sqlstate() == "55P03"; }
 
 std::unique_ptr<pqxx::connection> connect_session(const std::string& connection_string,
                                                   const char* application_name) {

@@ -31,6 +31,9 @@ bool blames_values(const pqxx::sql_error& e);
 /// True when it failed by the state that the server is in: going down, out of room, locked.
 bool blames_server(const pqxx::sql_error& e);
 
+/// True when a lock was not to be had in time.
+bool is_locked_out(const pqxx::sql_error& e);
+
 /// Connects with a bounded time and the session settings that Cairn relies on.
 /// @throws pqxx::broken_connection
 std::unique_ptr<pqxx::connection> connect_session(const std::string& connection_string,
@@ -55,7 +58,12 @@ auto guarded(Body&& body) -> database_result<std::invoke_result_t<Body>> {
   } catch (const pqxx::in_doubt_error& e) {
     return of(fault::kind::lost, e);
   } catch (const pqxx::sql_error& e) {
-    return of(blames_server(e) ? fault::kind::lost : fault::kind::refused, e);
+    auto failed = of(blames_server(e) ? fault::kind::lost : fault::kind::refused, e);
+    if (is_locked_out(e))
+      failed.value().message +=
+        " (another session holds the lock: pg_stat_activity names it; one that a node's "
+        "host left behind is ended by the server in a minute)";
+    return failed;
   } catch (const std::exception& e) {
     return of(fault::kind::refused, e);
   }

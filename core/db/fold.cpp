@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include <fmt/format.h>
 #include <pqxx/pqxx>
 
 namespace cairn {
@@ -125,9 +126,10 @@ constexpr auto sql_collection = R"(
 INSERT INTO cairn.collection (id, versioned) VALUES ($1, $2)
 ON CONFLICT (id) DO UPDATE SET versioned = excluded.versioned)";
 
+// A number stands for its name in every row: the first name stays, whatever comes later.
 constexpr auto sql_node = R"(
 INSERT INTO cairn.node (id, name, host, port) VALUES ($1, $2, $3, $4)
-ON CONFLICT (id) DO UPDATE SET name = excluded.name, host = excluded.host, port = excluded.port)";
+ON CONFLICT (id) DO UPDATE SET host = excluded.host, port = excluded.port WHERE node.name = excluded.name)";
 
 constexpr auto sql_file_space = R"(
 INSERT INTO cairn.file_space (space_id, purpose, path, volume, creation_time)
@@ -166,7 +168,7 @@ public:
 
   void add_sequence(std::size_t index, const sequence_record& record) {
     const auto begins = record.sequence.sequence_num == 0;
-    if (finals_.contains(record.of.id)
+    if (is_full() || finals_.contains(record.of.id)
         || (begins && (keys_.contains(record.of.key()) || new_.contains(record.of.id))))
       execute();
     if (begins) {
@@ -180,6 +182,7 @@ public:
       segment.total_bytes += record.sequence.size_bytes;
     }
     sequences_.push_back(index);
+    add_size(record.of);
   }
 
   void add_final(std::size_t index, const final_record& record) {
@@ -189,9 +192,12 @@ public:
                            && found->second.total_bytes == record.total_bytes;
     if (completes)
       found->second.final = &record;
-    else if (found != new_.end() || finals_.contains(record.of.id))
+    else if (found != new_.end() || finals_.contains(record.of.id) || is_full())
       execute();
     finals_.emplace(record.of.id, index);
+    add_size(record.of);
+    for (const auto& [key, value] : record.meta)
+      text_bytes_ += key.size() + value.size() + row_bytes;
   }
 
   void execute() {
@@ -203,9 +209,19 @@ public:
     keys_.clear();
     sequences_.clear();
     finals_.clear();
+    text_bytes_ = 0;
   }
 
 private:
+  /// PostgreSQL takes no statement past 1 GiB. This is far below, with every byte escaped too, and far above
+  /// what rounds are when all is well.
+  static constexpr std::size_t max_text_bytes = 16U << 20U;
+  static constexpr std::size_t row_bytes = 200; ///< of the values that are no texts, about
+
+  /// Asked between a segment's records only by its sequences: a final finds its own in the stage.
+  [[nodiscard]] bool is_full() const { return text_bytes_ >= max_text_bytes; }
+  void add_size(const segment_identity& of) { text_bytes_ += of.segment.key.size() + row_bytes; }
+
   using ids = std::unordered_set<segment_id>;
 
   ids returned_ids(const pqxx::result& rows) {
@@ -340,6 +356,7 @@ private:
   std::unordered_set<segment_key> keys_; ///< of new_
   std::vector<std::size_t> sequences_;   ///< indices of records, in log order
   std::unordered_map<segment_id, std::size_t> finals_;
+  std::size_t text_bytes_ = 0; ///< about what the stage's statements take
 };
 
 /// Folds the records that are rare: one statement each.
@@ -400,7 +417,12 @@ struct fold_single {
     statements.exec_prepared("fold_collection", r.collection.value, r.versioned);
   }
   void operator()(const node_record& r) {
-    statements.exec_prepared("fold_node", r.node.value, r.name, r.host, r.port);
+    const auto changed = statements.exec_prepared("fold_node", r.node.value, r.name, r.host, r.port);
+    if (changed.affected_rows() != 0)
+      return;
+    outcome.what = kind::lost;
+    outcome.reason =
+      fmt::format("node number {} has another name: give the new node another number", r.node.value);
   }
   void operator()(const file_space_record& r) {
     statements.exec_prepared("fold_file_space", r.space.value,

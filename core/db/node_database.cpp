@@ -30,6 +30,19 @@ constexpr auto sql_max_row_id = "SELECT greatest((SELECT coalesce(max(id), 0) FR
                                 " (SELECT coalesce(max(id), 0) FROM cairn.conjoined),"
                                 " (SELECT coalesce(max(max_segment_id), 0) FROM cairn.value_file))";
 
+/// A round holds the row of the position locked until its log is synced. When the node's host goes away in
+/// between, the server would keep the session, and the lock, until its own TCP notices: two hours by default.
+/// So a peer that answers nothing for 20 s is gone. Where that tells nothing, since a proxy answers or the
+/// process hangs, the session may idle in a round for a minute; a sync of the log that takes longer finds its
+/// round rolled back, and the round is sent again. Who waits for the lock waits longer than the 20 s, so that
+/// a start gets what its predecessor left behind; the error past it does not blame the round. What the
+/// connection string, the role or the server's configuration say stays.
+constexpr auto sql_bound_locks =
+  "SELECT set_config(wanted.name, wanted.value, false) FROM (VALUES ('tcp_keepalives_idle', '5'),"
+  " ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '20000'),"
+  " ('idle_in_transaction_session_timeout', '60s'), ('lock_timeout', '30s')) AS wanted (name, value)"
+  " JOIN pg_catalog.pg_settings USING (name) WHERE source = 'default'";
+
 } // namespace
 
 namespace {
@@ -117,6 +130,7 @@ result<std::unique_ptr<node_database>> node_database::open(const std::string& co
         pqxx::nontransaction setup(*database->session_->connection);
         // Rounds are the rule here; what is not a round turns it on for its own transaction.
         setup.exec0("SET synchronous_commit = off");
+        setup.exec(sql_bound_locks);
       }
     });
   if (!opened) {

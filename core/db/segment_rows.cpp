@@ -41,10 +41,13 @@ WHERE unified_id = $1 AND conjoined_part = $2 AND segment_num = $3 AND handoff_n
 constexpr auto sql_insert_damaged = R"(
 INSERT INTO cairn.damaged_segment AS d (collection_id, key, status, unified_id, timestamp, segment_num, conjoined_part,
                                         sequence_numbers)
-VALUES ($1, $2, 'D', $3, )" CAIRN_SQL_FROM_US("$4::int8") R"(, $5, $6, $7::int4[])
+VALUES ($1, $2, $8, $3, )" CAIRN_SQL_FROM_US("$4::int8") R"(, $5, $6, $7::int4[])
 ON CONFLICT (unified_id, conjoined_part, segment_num) DO UPDATE
-SET sequence_numbers = (SELECT array_agg(DISTINCT n ORDER BY n)
+SET status = excluded.status, sequence_numbers = (SELECT array_agg(DISTINCT n ORDER BY n)
                         FROM unnest(d.sequence_numbers || excluded.sequence_numbers) AS n))";
+
+constexpr auto sql_is_damaged = "SELECT FROM cairn.damaged_segment"
+                                " WHERE unified_id = $1 AND conjoined_part = $2 AND segment_num = $3";
 
 constexpr auto sql_meta = "SELECT meta_key, meta_value FROM cairn.meta WHERE segment_id = $1";
 
@@ -68,16 +71,17 @@ void prepare_load_segment(pqxx::connection_base& connection) {
   connection.prepare("load_sequences", sql_sequences);
   connection.prepare("load_meta", sql_meta);
   connection.prepare("load_fence", sql_fenced);
+  connection.prepare("is_damaged", sql_is_damaged);
 }
 
 void insert_damaged(pqxx::transaction_base& transaction, const segment_info& segment,
-                    std::span<const std::int32_t> sequence_numbers) {
+                    std::span<const std::int32_t> sequence_numbers, damage what) {
   array_literal numbers;
   for (const auto number : sequence_numbers)
     numbers.add(number);
   transaction.exec_params(sql_insert_damaged, segment.collection.value, segment.key, segment.version.value,
                           segment.timestamp.value, segment.segment_num, segment.conjoined_part,
-                          numbers.finish());
+                          numbers.finish(), std::string(1, static_cast<char>(what)));
 }
 
 namespace {
@@ -115,7 +119,7 @@ metadata load_meta(pqxx::transaction_base& transaction, segment_id segment) {
   return meta;
 }
 
-std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, const pqxx::row& row) {
+stored_segment as_segment(const pqxx::row& row) {
   stored_segment s;
   s.id.value = row[0].as<std::int64_t>();
   s.status = static_cast<segment_status>(row[1].c_str()[0]);
@@ -131,6 +135,11 @@ std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, 
   s.file.adler32 = row[11].as<std::uint32_t>();
   s.file.md5 = as_md5(row[12]);
   s.deletes.value = row[13].as<std::uint64_t>();
+  return s;
+}
+
+std::optional<stored_segment> take_segment(pqxx::transaction_base& transaction, const pqxx::row& row) {
+  auto s = as_segment(row);
   const auto count = row[count_column].as<std::size_t>();
   if (count == 1 && !row[sequence_column].is_null()) {
     s.sequences.push_back(as_sequence(row, sequence_column));
@@ -151,8 +160,13 @@ std::optional<stored_segment> load_live_segment(pqxx::transaction_base& transact
 }
 
 std::optional<stored_segment> load_segment(pqxx::transaction_base& transaction, const segment_key& key) {
-  if (auto live = load_live_segment(transaction, key))
+  if (auto live = load_live_segment(transaction, key)) {
+    if (live->status == segment_status::final)
+      live->is_damaged =
+        !transaction.exec_prepared("is_damaged", key.version.value, key.conjoined_part, key.segment_num)
+           .empty();
     return live;
+  }
   if (auto cancelled = first_of_key(transaction, "load_cancelled_segment", key))
     return cancelled;
   if (rows_of_key(transaction, "load_fence", key).empty())

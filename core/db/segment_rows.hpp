@@ -29,6 +29,9 @@ void prepare_load_segment(pqxx::connection_base& connection);
 std::string select_segment(std::string_view condition);
 /// How many columns it has.
 inline constexpr int segment_column_count = 23;
+/// The columns of table segment alone, which come first, without NULL but for the digest: no sequences, no
+/// metadata.
+stored_segment as_segment(const pqxx::row& row);
 /// A row's segment; none when it was purged in the meantime. Sequences beyond the first, and metadata, are
 /// loaded where there are any: on a connection after prepare_load_segment().
 /// @throws pqxx exceptions
@@ -45,9 +48,14 @@ std::optional<stored_segment> load_live_segment(pqxx::transaction_base& transact
 /// @throws pqxx exceptions
 std::optional<stored_segment> load_segment(pqxx::transaction_base& transaction, const segment_key& key);
 
-/// Adds sequences to what damaged_segment knows of a segment.
+enum class damage : char {
+  missing = 'M', ///< the value file is not there
+  defective = 'D',
+};
+
+/// Adds sequences to what damaged_segment knows of a segment; it tells what was found last.
 /// @throws pqxx exceptions
 void insert_damaged(pqxx::transaction_base& transaction, const segment_info& segment,
-                    std::span<const std::int32_t> sequence_numbers);
+                    std::span<const std::int32_t> sequence_numbers, damage what = damage::defective);
 
 } // namespace cairn

@@ -30,6 +30,8 @@ struct stored_segment {
   unified_id deletes;                     ///< of a tombstone; 0 = every earlier version
   std::vector<stored_sequence> sequences; ///< by number
   metadata meta;
+  bool is_damaged =
+    false; ///< not all of its bytes came back when they were last read; only load_segment() tells
 
   bool operator==(const stored_segment&) const = default;
 };
@@ -42,7 +44,7 @@ struct fold_outcome {
     refused, ///< the database does not take it; it is in table rejected
   };
   kind what = kind::applied;
-  std::string reason; ///< of refused
+  std::string reason; ///< of refused, and of a lost node
   /// Of a lost final, tombstone or cancel of an attempt: what holds the key, as it is at the end of the round
   /// at the latest.
   std::optional<stored_segment> existing;

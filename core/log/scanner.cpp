@@ -25,6 +25,8 @@ result<log_scanner> log_scanner::open(std::unique_ptr<disk_file> file, std::opti
   auto block = scanner.view(0, file_header_bytes);
   if (!block)
     return pass_failure(block);
+  if (!scanner.read_trouble_.empty())
+    return fail(errc::storage_error, scanner.read_trouble_);
   auto header = decode_file_header(*block);
   if (!header)
     return pass_failure(header);
@@ -34,13 +36,41 @@ result<log_scanner> log_scanner::open(std::unique_ptr<disk_file> file, std::opti
   return scanner;
 }
 
+/// The window's bytes block by block. One that cannot be read is zeros: no record, and no data that a
+/// checksum fits.
+/// @returns how many there are: fewer at the end of the file
+result<std::size_t> log_scanner::read_blocks(std::uint64_t offset) {
+  std::size_t unread_bytes = 0;
+  for (std::size_t done = 0; done < window_.size();) {
+    const auto begin = offset + done;
+    const auto piece = std::span(window_).subspan(
+      done, std::min<std::size_t>(window_.size() - done, disk_block_bytes - begin % disk_block_bytes));
+    auto got = file_->read_at(begin, piece);
+    if (got && *got < piece.size())
+      return done + *got;
+    if (!got) {
+      std::fill(piece.begin(), piece.end(), std::byte{0});
+      unread_blocks_.push_back(begin);
+      unread_bytes += piece.size();
+      block_trouble_ = std::move(got.error().message);
+    }
+    done += piece.size();
+  }
+  if (unread_bytes >= window_bytes && unread_bytes == window_.size())
+    return fail(errc::storage_error, block_trouble_); // not a block: the device
+  return window_.size();
+}
+
 /// `count` bytes at `offset`, fewer only at end_; valid until the next call.
 result<std::span<const std::byte>> log_scanner::view(std::uint64_t offset, std::size_t count) {
   count = static_cast<std::size_t>(std::min<std::uint64_t>(count, end_ - std::min(offset, end_)));
   if (offset < window_offset_ || offset + count > window_offset_ + window_.size()) {
     window_.resize(static_cast<std::size_t>(
       std::min<std::uint64_t>(std::max(window_bytes, count), end_ - std::min(offset, end_))));
+    unread_blocks_.clear();
     auto got = file_->read_at(offset, window_);
+    if (!got)
+      got = read_blocks(offset);
     if (!got) {
       window_.clear();
       return pass_failure(got);
@@ -52,6 +82,10 @@ result<std::span<const std::byte>> log_scanner::view(std::uint64_t offset, std::
         errc::storage_error,
         fmt::format("value file ended at offset {} while it was read: it had {} bytes", offset + *got, end_));
   }
+  if (std::any_of(unread_blocks_.begin(), unread_blocks_.end(), [&](std::uint64_t block) {
+        return block < offset + count && round_up(block + 1, disk_block_bytes) > offset;
+      }))
+    read_trouble_ = block_trouble_;
   return std::span<const std::byte>(window_).subspan(static_cast<std::size_t>(offset - window_offset_),
                                                      count);
 }
@@ -63,7 +97,7 @@ result<std::optional<std::uint64_t>> log_scanner::skip_padding(std::uint64_t off
     auto alignment = view(offset, static_cast<std::size_t>(aligned - offset));
     if (!alignment)
       return pass_failure(alignment);
-    if (!all_zero(*alignment))
+    if (!all_zero(*alignment) || !read_trouble_.empty())
       return std::nullopt;
     offset = aligned;
   }
@@ -73,12 +107,25 @@ result<std::optional<std::uint64_t>> log_scanner::skip_padding(std::uint64_t off
   auto rest = view(offset, static_cast<std::size_t>(boundary - offset));
   if (!rest)
     return pass_failure(rest);
+  if (!read_trouble_.empty())
+    return std::nullopt; // the zeros may be records
   if (!rest->empty() && !all_zero(rest->first(std::min<std::size_t>(rest->size(), record_alignment_bytes))))
     return offset;
   return all_zero(*rest) ? std::optional(boundary) : std::nullopt;
 }
 
 result<scan_step> log_scanner::next() {
+  read_trouble_.clear();
+  auto step = parse_next();
+  if (step && !read_trouble_.empty())
+    if (auto* unparsed = std::get_if<unparsed_bytes>(&*step)) {
+      unparsed->is_unreadable = true;
+      unparsed->reason = read_trouble_;
+    }
+  return step;
+}
+
+result<scan_step> log_scanner::parse_next() {
   auto begin = skip_padding(position_);
   if (!begin)
     return pass_failure(begin);
@@ -167,6 +214,7 @@ result<std::uint64_t> log_scanner::resync() {
 }
 
 result<bool> log_scanner::data_is_intact(const scanned_record& record) {
+  read_trouble_.clear();
   std::uint32_t crc = 0;
   auto offset = record.at.data_offset();
   for (std::uint64_t left = record.at.data_bytes; left != 0;) {
@@ -179,7 +227,7 @@ result<bool> log_scanner::data_is_intact(const scanned_record& record) {
     offset += piece->size();
     left -= piece->size();
   }
-  return crc == record.prefix.data_crc32c;
+  return read_trouble_.empty() && crc == record.prefix.data_crc32c;
 }
 
 } // namespace cairn

@@ -134,6 +134,7 @@ result<value_file_row> value_log::open_successor() {
   fences_predecessor_ = predecessor_is_cut_;
   summary_.emplace(id, space_, header.creation_time);
   summary_->add_file_header(block);
+  last_lsn_ = {};
   return summary_->open_row();
 }
 
@@ -200,6 +201,7 @@ result<placement> value_log::encode(const record_body& body) {
   at.header_crc32c = encode_record_header(body, {next_lsn_, nonce_, synced_lsn_}, data_crc, header);
   summary_->add_record(header, body);
   buffer_->commit(header_bytes);
+  last_lsn_ = next_lsn_;
   ++next_lsn_.value; // before the write: what a failed one leaves in the file has a number of its own
 
   auto written = buffer_->put(*file_, data);
@@ -254,7 +256,7 @@ result<value_log::close_outcome> value_log::close() {
     return pass_failure(synced);
   (void)file_->release_preallocation(); // kept space is no loss of data: recovery releases it
   file_.reset();
-  close_outcome outcome{file_id_, space_, std::nullopt};
+  close_outcome outcome{file_id_, space_, std::nullopt, last_lsn_};
   if (!summary_->has_records() && !fences_predecessor_)
     return outcome; // the next file's predecessor is this one's, as this one goes
   outcome.row = summary_->closed_row(synced_end_, now_us());

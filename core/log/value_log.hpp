@@ -85,6 +85,9 @@ public:
     value_file_id id;
     space_id space;
     std::optional<value_file_row> row;
+    /// Of its last record; 0 = none. A closed row says that all the file's records are in the database, so it
+    /// may be written only when the database's position has reached this.
+    log_sequence_number last_lsn;
   };
   result<close_outcome> close();
 
@@ -115,6 +118,7 @@ private:
   std::uint64_t preallocated_end_ = 0;
   bool fences_predecessor_ = false; ///< the open file's header cuts its predecessor short: it must stay
   std::optional<value_file_summary> summary_;
+  log_sequence_number last_lsn_; ///< of the open file's last record; 0 = none
 
   value_file_id next_file_;
   log_sequence_number next_lsn_;

@@ -28,10 +28,12 @@ namespace {
   "      AND (t.file_tombstone_unified_id = s.unified_id"                                                    \
   "           OR (t.file_tombstone_unified_id IS NULL AND t.unified_id > s.unified_id)))"
 
-/// Size of the object of row s: of a conjoined one, that of all its parts held here.
+/// Size of the object of row s: of a conjoined one, that of all its parts held here. Clients may claim any
+/// sizes, and a sum past the type would fail the whole list.
 #define CAIRN_SQL_OBJECT_SIZE                                                                                \
   "CASE WHEN s.conjoined_part = 0 THEN s.file_size ELSE"                                                     \
-  " (SELECT sum(p.file_size)::int8 FROM (SELECT DISTINCT ON (conjoined_part) file_size FROM cairn.segment"   \
+  " (SELECT least(sum(p.file_size), 9223372036854775807)::int8 FROM (SELECT DISTINCT ON (conjoined_part) "   \
+  "file_size FROM cairn.segment"                                                                             \
   "  WHERE collection_id = s.collection_id AND key = s.key AND unified_id = s.unified_id AND status = 'F'"   \
   "  AND handoff_node_id IS NULL) p) END"
 
@@ -88,44 +90,57 @@ constexpr auto sql_space_of = "SELECT space_id FROM cairn.value_file WHERE id = 
 struct segment_reader::session {
   std::unique_ptr<pqxx::connection> connection;
   std::unordered_map<value_file_id, space_id> spaces; ///< where files lie, as far as known
+  log_sequence_number position;                       ///< as last asked
+  /// The database had all that was acknowledged when this connection was there already. It loses nothing
+  /// after that: a server that forgets is a new one, to which this connection does not lead.
+  bool is_current = false;
 };
 
 segment_reader::segment_reader(disk& disk, std::string spaces_root, std::string connection_string)
     : files_(disk, std::move(spaces_root)), connection_string_(std::move(connection_string)) {}
 segment_reader::~segment_reader() = default;
 
-result<segment_reader::session*> segment_reader::connected(log_sequence_number at_least) {
-  if (session_)
-    return session_.get();
-  auto opened = guarded([&] {
-    auto fresh = std::make_unique<session>();
-    fresh->connection = connect_session(connection_string_, "cairnd-reader");
-    prepare_load_segment(*fresh->connection);
-    auto& c = *fresh->connection;
-    c.prepare("newest_version", select_version(sql_newest));
-    c.prepare("this_version", select_version(sql_this_version));
-    c.prepare("newest_segments",
-              fmt::format("SELECT found.*, i.place FROM unnest($1::int4[], $2::text[]) WITH ORDINALITY"
-                          " AS i (collection_id, key, place), LATERAL ({}) AS found",
-                          select_segment(sql_newest_segment)));
-    c.prepare("tombstone", sql_tombstone);
-    c.prepare("list", sql_list);
-    c.prepare("versions", sql_versions);
-    c.prepare("handoffs", sql_handoffs);
-    c.prepare("space_of", sql_space_of);
-    pqxx::nontransaction query(c);
-    const auto position = query.exec1("SELECT lsn FROM cairn.log_position")[0].as<std::uint64_t>();
-    return std::pair(std::move(fresh), log_sequence_number{position});
-  });
-  if (!opened)
-    return fail(errc::database_unavailable, "database cannot be read: " + opened.error().message);
-  if (opened->second < at_least)
-    return fail(
-      errc::database_unavailable,
-      fmt::format("the database stands at log position {}, {} was acknowledged: it is being replayed",
-                  opened->second.value, at_least.value));
-  session_ = std::move(opened->first);
-  return session_.get();
+namespace {
+
+log_sequence_number position_of(pqxx::connection& connection) {
+  pqxx::nontransaction query(connection);
+  return log_sequence_number{query.exec1("SELECT lsn FROM cairn.log_position")[0].as<std::uint64_t>()};
+}
+
+} // namespace
+
+void segment_reader::connect() {
+  auto fresh = std::make_unique<session>();
+  fresh->connection = connect_session(connection_string_, "cairnd-reader");
+  auto& c = *fresh->connection;
+  prepare_load_segment(c);
+  c.prepare("newest_version", select_version(sql_newest));
+  c.prepare("this_version", select_version(sql_this_version));
+  c.prepare("newest_segments",
+            fmt::format("SELECT found.*, i.place FROM unnest($1::int4[], $2::text[]) WITH ORDINALITY"
+                        " AS i (collection_id, key, place), LATERAL ({}) AS found",
+                        select_segment(sql_newest_segment)));
+  c.prepare("tombstone", sql_tombstone);
+  c.prepare("list", sql_list);
+  c.prepare("versions", sql_versions);
+  c.prepare("handoffs", sql_handoffs);
+  c.prepare("space_of", sql_space_of);
+  fresh->position = position_of(c);
+  session_ = std::move(fresh);
+}
+
+bool segment_reader::has(log_sequence_number at_least) {
+  // What at_least says was known before this connection was: an acknowledgement may have come since, and been
+  // lost.
+  if (!session_) {
+    connect();
+    return session_->position >= at_least;
+  }
+  if (session_->is_current || at_least == log_sequence_number{})
+    return true;
+  session_->position = position_of(*session_->connection);
+  session_->is_current = session_->position >= at_least;
+  return session_->is_current;
 }
 
 template <class Body>
@@ -133,12 +148,18 @@ auto segment_reader::query(log_sequence_number at_least, Body&& body)
   -> result<std::invoke_result_t<Body, session&>> {
   // A connection that broke while it was idle is noticed at its next use: that use is tried once more.
   for (int attempt = 0;; ++attempt) {
-    auto open = connected(at_least);
-    if (!open)
-      return pass_failure(open);
-    auto answered = guarded([&] { return body(**open); });
+    auto answered = guarded([&]() -> std::optional<std::invoke_result_t<Body, session&>> {
+      if (!has(at_least))
+        return std::nullopt;
+      return body(*session_);
+    });
+    if (answered && *answered)
+      return std::move(**answered);
     if (answered)
-      return std::move(*answered);
+      return fail(
+        errc::database_unavailable,
+        fmt::format("the database stands at log position {}, {} was acknowledged: it is being replayed",
+                    session_->position.value, at_least.value));
     session_.reset();
     if (answered.error().what == database_fault::kind::lost && attempt == 0)
       continue;
@@ -349,24 +370,26 @@ result<payload> segment_reader::read_sequence(const stored_segment& segment, std
       session_->spaces.erase(sequence.value_file);
     if (attempt == 0)
       continue;
+    if (data.error().code == errc::busy)
+      return data;
     spdlog::error(
       "sequence_damaged key=\"{}\" version={} segment_num={} sequence={} value_file={} offset_bytes={} "
       "reason=\"{}\"",
       segment.segment.key, segment.segment.version.value, segment.segment.segment_num,
       sequence.info.sequence_num, sequence.value_file.value, sequence.data_offset_bytes,
       data.error().message);
-    note_damage(segment, index);
+    note_damage(segment, index, data.error().code == errc::not_found ? damage::missing : damage::defective);
     return fail(errc::damaged,
                 fmt::format("sequence {} of segment {} in value file {}: {}", sequence.info.sequence_num,
                             segment.segment.segment_num, sequence.value_file.value, data.error().message));
   }
 }
 
-void segment_reader::note_damage(const stored_segment& segment, std::size_t index) {
+void segment_reader::note_damage(const stored_segment& segment, std::size_t index, damage what) {
   const std::int32_t numbers[] = {segment.sequences[index].info.sequence_num};
   auto noted = query({}, [&](session& s) {
     pqxx::work transaction(*s.connection);
-    insert_damaged(transaction, segment.segment, numbers);
+    insert_damaged(transaction, segment.segment, numbers, what);
     transaction.commit();
     return true;
   });

@@ -2,6 +2,7 @@
 /// Look-ups and retrievals: rows from a database connection of its own, bytes from the value files, each
 /// sequence verified before it is handed out. Source: spec section 7.
 
+#include "core/db/segment_rows.hpp"
 #include "core/db/stored_segment.hpp"
 #include "core/disk/disk.hpp"
 #include "core/messages.hpp"
@@ -56,8 +57,8 @@ public:
   segment_reader(disk& disk, std::string spaces_root, std::string connection_string);
   ~segment_reader();
 
-  /// @param at_least the last acknowledged LSN: a connection to a database that is behind it is not served
-  /// from, for it has lost commits that are being replayed
+  /// @param at_least the last acknowledged LSN as of now: a database that is behind it is not served from,
+  /// for it has lost commits that are being replayed
   /// @error not_found, database_unavailable
   result<visible_version> look_up(collection_id collection, const std::string& key, unified_id version,
                                   log_sequence_number at_least);
@@ -81,7 +82,8 @@ public:
   result<receipt> find_receipt(const stored_segment& segment);
 
   /// Reads and verifies a part of one sequence. What is damaged is noted in damaged_segment.
-  /// @error damaged, database_unavailable (where the file lies is not known)
+  /// @error damaged; busy: for want of memory or descriptors; database_unavailable (where the file lies is
+  /// not known)
   result<payload> read_sequence(const stored_segment& segment, std::size_t index,
                                 const value_file_cache::data_part& part);
   /// Frees memory that was not needed since the last call.
@@ -89,11 +91,12 @@ public:
 
 private:
   struct session;
-  result<session*> connected(log_sequence_number at_least);
+  void connect();
+  bool has(log_sequence_number at_least);
   template <class Body>
   auto query(log_sequence_number at_least, Body&& body) -> result<std::invoke_result_t<Body, session&>>;
   result<space_id> space_of(value_file_id file);
-  void note_damage(const stored_segment& segment, std::size_t index);
+  void note_damage(const stored_segment& segment, std::size_t index, damage what);
 
   value_file_cache files_;
   std::string connection_string_;

@@ -27,12 +27,15 @@ result<value_file_cache::open_file*> value_file_cache::open(space_id space, valu
     return &files_.front();
   }
   auto file = disk_.open_for_read(value_file_path(spaces_root_, space, id));
+  if (!file
+      && file.error().code != errc::not_found) // no descriptor left, say: that tells nothing of the file
+    return fail(errc::busy, std::move(file.error().message));
   if (!file)
     return pass_failure(file);
   std::vector<std::byte> block(file_header_bytes);
   auto got = (*file)->read_at(0, block);
   if (!got)
-    return pass_failure(got);
+    return fail(errc::damaged, std::move(got.error().message));
   auto header = decode_file_header(std::span(block).first(*got));
   if (!header)
     return pass_failure(header);
@@ -114,11 +117,11 @@ bool are_intact(std::span<const std::byte> data, const block_span& blocks, const
   return true;
 }
 
-/// @error damaged: the file is too short
+/// @error damaged: the file is too short, or a block of it cannot be read
 result<void> fill(const disk_file& file, std::uint64_t offset, std::span<std::byte> out) {
   auto got = file.read_at(offset, out);
   if (!got)
-    return pass_failure(got);
+    return fail(errc::damaged, std::move(got.error().message));
   if (*got != out.size())
     return fail(errc::damaged, fmt::format("the file ends {} bytes before it does", out.size() - *got));
   return {};
@@ -138,7 +141,7 @@ result<payload> value_file_cache::read(const wanted& what, const data_part& part
   const auto record_bytes = header_bytes + blocks.end - blocks.begin;
   auto record = buffer_for(record_bytes);
   if (record.size() != record_bytes)
-    return fail(errc::storage_error, "out of memory");
+    return fail(errc::busy, "out of memory");
   const auto bytes = record.mutable_bytes();
   const auto& source = *(*file)->file;
   // The first blocks lie right behind the header.
@@ -175,7 +178,7 @@ result<std::optional<placement>> value_file_cache::find_final(const wanted& last
   std::vector<std::byte> behind(max_record_header_bytes);
   auto got = (*file)->file->read_at(offset, behind);
   if (!got)
-    return pass_failure(got);
+    return fail(errc::damaged, std::move(got.error().message));
   behind.resize(*got);
   if (behind.size() < record_frame_bytes)
     return std::nullopt;

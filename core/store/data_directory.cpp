@@ -230,6 +230,30 @@ result<std::optional<node_identity>> data_directory::identity_in(const std::stri
   return stored;
 }
 
+result<void> data_directory::hold_space(const std::string& path) {
+  if (spaces_.contains(path))
+    return {};
+  auto fd = open_file(path, O_RDONLY | O_DIRECTORY);
+  if (!fd.valid() && errno == ENOENT)
+    return {};
+  if (!fd.valid())
+    return fail_errno(path, "open", errno);
+  if (retry_interrupted([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); }) == 0) {
+    spaces_.emplace(path, std::move(fd));
+    return {};
+  }
+  const int error = errno;
+  if (error == EWOULDBLOCK)
+    return fail(
+      errc::conflict,
+      fmt::format("{} is in use by another node: stop it, or, if {} is a copy of its data directory, let the "
+                  "links in {} point to file spaces of its own",
+                  path, path_, spaces_path()));
+  if (error == ENOLCK || error == EOPNOTSUPP) // a file system without locks
+    return {};
+  return fail_with(errc::storage_error, path, "flock", error);
+}
+
 result<void> data_directory::claim(const node_identity& identity) {
   for (const auto& name : {identity.cluster_name, identity.node_name})
     if (!is_valid_name(name))

@@ -12,6 +12,7 @@
 #include "core/errc.hpp"
 #include "core/identity.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +41,11 @@ public:
   /// The same for a directory that another process may have.
   static result<std::optional<node_identity>> identity_in(const std::string& path);
 
+  /// Locks a file space as well: it may lie elsewhere, and a copy of this directory has links to it, too. One
+  /// that is held already, or that the operating system does not know, stays as it is.
+  /// @error conflict: another directory's node holds it; storage_error
+  result<void> hold_space(const std::string& path);
+
   [[nodiscard]] const std::string& path() const { return path_; } ///< absolute
   [[nodiscard]] std::string spaces_path() const { return path_ + "/spaces"; }
   [[nodiscard]] std::string journal_path() const { return path_ + "/journal"; }
@@ -53,6 +59,7 @@ private:
 
   std::string path_;
   posix::unique_fd lock_;
+  std::map<std::string, posix::unique_fd> spaces_; ///< locked, by path
 };
 
 } // namespace cairn

@@ -55,10 +55,12 @@ result<void> check_link(disk& disk, const std::string& root, const file_space& s
   if (target && *target == space.path)
     return {};
   if (target)
-    return fail(errc::conflict,
-                fmt::format("file space {}: symlink {} points to {}, but its row says {}; make them "
-                            "agree, the link by: ln -sfn {} {}",
-                            space.space.value, link, *target, space.path, space.path, link));
+    return fail(
+      errc::conflict,
+      fmt::format("file space {}: symlink {} points to {}, but its row says {}; make them "
+                  "agree, the link by: ln -sfn {} {}, or, if the value files were moved to where it "
+                  "points, the row by: cairn rebuild",
+                  space.space.value, link, *target, space.path, space.path, link));
   if (target.error().code == errc::not_found)
     return fail(errc::conflict, fmt::format("file space {}: symlink {} is missing; make it by: ln -s {} {}",
                                             space.space.value, link, space.path, link));

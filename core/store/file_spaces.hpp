@@ -54,7 +54,7 @@ struct new_value_file {
   std::string path;
 };
 
-/// The spaces of one node. One thread at a time.
+/// The spaces of one node. Value files are created by one thread at a time; all else may be called meanwhile.
 class file_spaces {
 public:
   /// @param disk, must outlive this

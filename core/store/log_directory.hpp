@@ -10,6 +10,12 @@
 
 namespace cairn {
 
+/// What to do where something of the log is missing: a value file, or blocks that the disk does not give.
+enum class log_gaps {
+  refuse,
+  report, ///< go on with what is there: only for a new database
+};
+
 /// A value file that has a header.
 struct log_file {
   value_file_id id;

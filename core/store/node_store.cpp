@@ -132,30 +132,47 @@ result<bool> node_store::holds_value_files() {
   return false;
 }
 
+result<file_space> node_store::prepare_default_space() {
+  file_space space{default_space, space_purpose::journal, directory_.journal_path(), "default", now_us()};
+  if (auto prepared = file_spaces::prepare(disk_, spaces_root(), space); !prepared)
+    return pass_failure(prepared);
+  return space;
+}
+
 result<void> node_store::open_spaces(const std::vector<file_space>& rows) {
   auto spaces = rows;
   if (spaces.empty()) {
-    spaces.push_back({default_space, space_purpose::journal, directory_.journal_path(), "default", now_us()});
-    if (auto prepared = file_spaces::prepare(disk_, spaces_root(), spaces.front()); !prepared)
-      return prepared;
+    auto space = prepare_default_space();
+    if (!space)
+      return pass_failure(space);
+    spaces.push_back(std::move(*space));
   }
-  file_spaces opened(disk_, spaces_root(), std::move(spaces), reserve_of(settings_));
-  if (auto checked = opened.check(); !checked)
+  auto opened = std::make_shared<file_spaces>(disk_, spaces_root(), std::move(spaces), reserve_of(settings_));
+  if (auto checked = opened->check(); !checked)
     return checked;
+  for (const auto& space : opened->all())
+    if (auto held = directory_.hold_space(space.path); !held)
+      return held;
   const std::lock_guard lock(spaces_mutex_);
-  spaces_.emplace(std::move(opened));
+  spaces_ = std::move(opened);
   return {};
 }
 
-result<created_value_file> node_store::make_value_file(value_file_id id) {
+std::shared_ptr<file_spaces> node_store::current_spaces() const {
   const std::lock_guard lock(spaces_mutex_);
-  auto space = spaces_->choose_journal_space();
+  return spaces_;
+}
+
+result<created_value_file> node_store::make_value_file(value_file_id id) {
+  const std::lock_guard lock(creation_mutex_);
+  const auto spaces = current_spaces();
+  auto space = spaces->choose_journal_space();
   if (!space && space.error().code == errc::no_space)
-    space = spaces_->choose_journal_space(
+    space = spaces->choose_journal_space(
       file_spaces::reserve_use::spend); // archives are refused before it comes here
   if (!space)
     return pass_failure(space);
-  auto made = spaces_->create_value_file(*space, id, settings_.io);
+  auto made = spaces->create_value_file(*space, id, settings_.io);
   if (!made)
     return pass_failure(made);
   return created_value_file{std::move(made->file), *space};
@@ -168,17 +185,14 @@ result<void> node_store::remove_value_file(space_id space, value_file_id id) {
   return disk_.sync_directory(path.substr(0, path.rfind('/')));
 }
 
-bool node_store::has_space() {
-  const std::lock_guard lock(spaces_mutex_);
-  return spaces_->choose_journal_space().has_value();
-}
+bool node_store::has_space() { return current_spaces()->choose_journal_space().has_value(); }
 
 std::vector<space_status> node_store::space_states() {
-  const std::lock_guard lock(spaces_mutex_);
   std::vector<space_status> states;
-  if (!spaces_)
+  const auto spaces = current_spaces();
+  if (!spaces)
     return states;
-  for (const auto& space : spaces_->all()) {
+  for (const auto& space : spaces->all()) {
     const auto room = disk_.space_at(space.path);
     states.push_back({space.space, std::string{to_string(space.purpose)}, space.path,
                       room ? room->available_bytes : 0, room ? room->total_bytes : 0});
@@ -206,11 +220,7 @@ result<void> put_lost_file_rows(node_database& database, const log_directory& lo
 
 result<replay_outcome> node_store::replay(node_database& database, log_sequence_number from,
                                           log_sequence_number to) {
-  result<log_directory> log;
-  {
-    const std::lock_guard lock(spaces_mutex_);
-    log = log_directory::scan(disk_, *spaces_, settings_.cluster_name, settings_.id);
-  }
+  auto log = log_directory::scan(disk_, *current_spaces(), settings_.cluster_name, settings_.id);
   if (!log)
     return pass_failure(log);
   // First: readers are answered as soon as the position is right.

@@ -16,7 +16,6 @@
 
 #include <memory>
 #include <mutex>
-#include <optional>
 
 namespace cairn {
 
@@ -83,7 +82,11 @@ private:
   node_store(disk& disk, node_settings settings, data_directory directory);
 
   result<void> start_database();
+  /// DIR/journal, for a node that has no other.
+  result<file_space> prepare_default_space();
   result<void> open_spaces(const std::vector<file_space>& rows);
+  /// What a call works with although another may replace them; null before recover().
+  std::shared_ptr<file_spaces> current_spaces() const;
   result<created_value_file> make_value_file(value_file_id id);
   result<bool> holds_value_files();
   /// The spaces that the symlinks tell of, all taken for journals.
@@ -94,8 +97,9 @@ private:
   data_directory directory_;
   std::unique_ptr<managed_postgres> postgres_;
   std::string connection_;
-  std::mutex spaces_mutex_; ///< guards spaces_
-  std::optional<file_spaces> spaces_;
+  std::shared_ptr<file_spaces> spaces_;
+  mutable std::mutex spaces_mutex_; ///< guards the pointer, and is not held while the disk is asked
+  std::mutex creation_mutex_;       ///< one value file is made at a time
 };
 
 } // namespace cairn

@@ -3,6 +3,7 @@
 #include "core/db/server_processes.hpp"
 #include "core/store/recovery.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -40,7 +41,32 @@ result<std::string> put_server_aside(const std::string& directory) {
 
 } // namespace
 
+namespace {
+
+/// Where value files lie now counts, and not where a record says that they once did: a copy of them may have
+/// been restored to another place.
+result<void> keep_linked_paths(node_database& database, const std::vector<file_space>& linked) {
+  auto state = database.load_state();
+  if (!state)
+    return pass_failure(state);
+  std::vector<file_space> moved;
+  for (auto& row : state->file_spaces) {
+    const auto link = std::find_if(linked.begin(), linked.end(),
+                                   [&](const file_space& space) { return space.space == row.space; });
+    if (link == linked.end() || link->path == row.path)
+      continue;
+    row.path = link->path;
+    moved.push_back(std::move(row));
+  }
+  return database.add_file_spaces(moved);
+}
+
+} // namespace
+
 result<rebuilt_database> node_store::rebuild(const replay_progress& on_progress) {
+  if (auto links = linked_spaces(); links && links->empty()) // value files alone were restored
+    if (auto prepared = prepare_default_space(); !prepared)
+      return pass_failure(prepared);
   auto value_files_exist = holds_value_files();
   if (!value_files_exist)
     return pass_failure(value_files_exist);
@@ -72,6 +98,8 @@ result<rebuilt_database> node_store::rebuild(const replay_progress& on_progress)
   log_recovery run(disk_, **database, *log, {log_gaps::report, on_progress});
   if (auto done = run.run(); !done)
     return pass_failure(done);
+  if (auto kept = keep_linked_paths(**database, *linked); !kept)
+    return pass_failure(kept);
   out.report = run.report();
   out.gaps = run.gaps();
   return out;

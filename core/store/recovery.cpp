@@ -21,20 +21,19 @@ result<void> log_recovery::run() {
   report_.unknown_files = static_cast<std::int64_t>(log_.unknown.size());
   for (const auto& path : log_.unknown)
     spdlog::warn("unknown_file path={}", path);
-  for (const auto& row : state->value_files) {
-    next_file_.value = std::max(next_file_.value, row.id.value + 1);
-    if (std::none_of(log_.files.begin(), log_.files.end(),
-                     [&](const log_file& file) { return file.id == row.id; }))
-      if (auto judged = judge_missing(row); !judged)
-        return judged;
-  }
+  if (auto checked = check_spaces(state->value_files); !checked)
+    return checked;
   if (auto recovered = recover_open_files(state->value_files); !recovered)
     return recovered;
-  if (log_end_ < position_ && end_was_scanned_ && report_.damaged_regions == 0)
-    return fail(errc::conflict,
-                fmt::format("the database stands at log position {}, the log ends at {}: value files were "
-                            "lost or belong to an older copy; restore them, or run `cairn rebuild`",
-                            position_.value, log_end_.value));
+  if (auto checked = check_end(state->value_files); !checked)
+    return checked;
+  for (const auto& row : state->value_files) {
+    next_file_.value = std::max(next_file_.value, row.id.value + 1);
+    if (is_there(row))
+      continue;
+    if (auto judged = judge_missing(row); !judged)
+      return judged;
+  }
   auto replayed = replay_log(disk_, log_, database_, position_, std::max(log_end_, position_), options_);
   if (!replayed)
     return pass_failure(replayed);
@@ -59,6 +58,71 @@ log_start log_recovery::start_of_log() const {
   return start;
 }
 
+bool log_recovery::is_there(const value_file_row& row) const {
+  return std::any_of(log_.files.begin(), log_.files.end(),
+                     [&](const log_file& file) { return file.id == row.id; });
+}
+
+/// One value file can get lost. When a space has none of its files, it is more likely that its volume is not
+/// mounted: a node that went on would write beneath it.
+result<void> log_recovery::check_spaces(const std::vector<value_file_row>& rows) const {
+  for (const auto& row : rows) {
+    if (!row.close_time || row.size_bytes <= file_header_bytes)
+      continue;
+    if (std::none_of(log_.files.begin(), log_.files.end(),
+                     [&](const log_file& file) { return file.space == row.space; }))
+      return fail(
+        errc::conflict,
+        fmt::format(
+          "file space {} holds no value file, but value file {} should be there: mount its volume or "
+          "restore it, or run `cairn rebuild` to go on with what is left",
+          row.space.value, row.id.value));
+  }
+  return {};
+}
+
+namespace {
+
+result<log_sequence_number> last_number_of(disk& disk, const log_file& file) {
+  auto scanner = log_directory::open(disk, file);
+  if (!scanner)
+    return pass_failure(scanner);
+  auto last = log_sequence_number{file.header.first_lsn.value - 1};
+  for (;;) {
+    auto step = scanner->next();
+    if (!step)
+      return pass_failure(step);
+    if (std::holds_alternative<end_of_file>(*step))
+      return last;
+    if (const auto* record = std::get_if<scanned_record>(&*step))
+      last = record->at.lsn;
+    else if (auto at = scanner->resync(); !at)
+      return pass_failure(at);
+  }
+}
+
+} // namespace
+
+/// A database that knows more than the log holds would let numbers be given out again.
+result<void> log_recovery::check_end(const std::vector<value_file_row>& rows) {
+  // A file that nobody closed and that is gone was removed because it held nothing, or was the end of the
+  // log.
+  const auto end_is_gone = std::any_of(
+    rows.begin(), rows.end(), [&](const value_file_row& row) { return !row.close_time && !is_there(row); });
+  if (end_is_gone && !end_was_scanned_ && !log_.files.empty()) {
+    auto last = last_number_of(disk_, log_.files.back());
+    if (!last)
+      return pass_failure(last);
+    log_end_ = std::max(log_end_, *last);
+  }
+  if (log_end_ < position_ && (end_was_scanned_ || end_is_gone) && !is_damaged_)
+    return fail(errc::conflict,
+                fmt::format("the database stands at log position {}, the log ends at {}: value files were "
+                            "lost or belong to an older copy; restore them, or run `cairn rebuild`",
+                            position_.value, log_end_.value));
+  return {};
+}
+
 /// A row whose file is not there: of no use if it never held anything.
 result<void> log_recovery::judge_missing(const value_file_row& row) {
   if (row.close_time && row.size_bytes > file_header_bytes) {
@@ -81,14 +145,16 @@ result<void> log_recovery::recover_open_files(const std::vector<value_file_row>&
       end_was_scanned_ = end_was_scanned_ && row->size_bytes <= file_header_bytes;
       continue;
     }
-    auto recovered = recover_file(disk_, file, position_, now_us());
+    auto recovered = recover_file(disk_, file, position_, now_us(), options_.gaps);
     if (!recovered)
       return pass_failure(recovered);
     ++report_.files_closed;
     report_.torn_bytes += static_cast<std::int64_t>(recovered->torn_bytes);
     report_.damaged_regions += recovered->damaged_regions;
+    is_damaged_ = is_damaged_ || recovered->damaged_regions != 0;
     log_end_ = std::max(log_end_, recovered->last_lsn);
-    end_was_scanned_ = end_was_scanned_ || recovered->last_lsn != log_sequence_number{};
+    // The newest file's header alone tells which numbers were not given out before it.
+    end_was_scanned_ = end_was_scanned_ || recovered->has_records || !file.fence;
     max_row_id_ = std::max(max_row_id_, recovered->max_row_id);
     last_valid_end_ = recovered->row.size_bytes;
     closed_rows_.push_back(std::move(recovered->row));

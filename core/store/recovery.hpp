@@ -33,8 +33,11 @@ public:
   [[nodiscard]] log_start start_of_log() const;
 
 private:
-  result<void> judge_missing(const value_file_row& row);
+  [[nodiscard]] bool is_there(const value_file_row& row) const;
+  result<void> check_spaces(const std::vector<value_file_row>& rows) const;
   result<void> recover_open_files(const std::vector<value_file_row>& rows);
+  result<void> check_end(const std::vector<value_file_row>& rows);
+  result<void> judge_missing(const value_file_row& row);
 
   disk& disk_;
   node_database& database_;
@@ -46,6 +49,8 @@ private:
   /// The newest file with records was: an older one that failed has no closed row, and says nothing of the
   /// end.
   bool end_was_scanned_ = false;
+  bool is_damaged_ =
+    false; ///< in a file that was scanned: the last record that parses may not be the last one
   std::int64_t max_row_id_ = 0;
   std::int64_t gap_count_ = 0;
   value_file_id next_file_{1};

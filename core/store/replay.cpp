@@ -1,6 +1,7 @@
 #include "core/store/replay.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -24,13 +25,37 @@ public:
     return batch_.empty() ? outcome_.position : batch_.back().at.lsn;
   }
 
+  /// Records may lie in blocks that cannot be read. Whether any is missing shows at the next number.
+  void skip_unreadable(const std::string& path, const unparsed_bytes& bytes) {
+    if (options_.gaps == log_gaps::refuse && !unread_)
+      unread_ = failure{
+        errc::storage_error,
+        fmt::format("records after number {} may lie in value file {} at offset {}, where a block cannot "
+                    "be read ({}): restore the file, or run `cairn rebuild` to go on with what can be "
+                    "read",
+                    position().value, path, bytes.offset, bytes.reason)};
+  }
+
   result<void> add(record_body body, const placement& at, bool is_intact) {
+    if (unread_ && at.lsn.value != position().value + 1)
+      return tl::unexpected(*unread_);
+    unread_.reset();
     if (!is_intact)
       damaged_.push_back(batch_.size());
     batch_.push_back({std::move(body), at});
     return batch_.size() < batch_records ? result<void>{} : flush();
   }
 
+  /// @error storage_error: the log ends in blocks that cannot be read
+  result<void> finish() {
+    if (unread_ && position() < to_)
+      return tl::unexpected(*unread_);
+    return flush();
+  }
+
+  [[nodiscard]] const replay_outcome& outcome() const { return outcome_; }
+
+private:
   result<void> flush() {
     if (batch_.empty())
       return {};
@@ -58,15 +83,14 @@ public:
     return {};
   }
 
-  [[nodiscard]] const replay_outcome& outcome() const { return outcome_; }
-
-private:
   node_database& database_;
   const log_sequence_number to_;
   const replay_options& options_;
   replay_outcome outcome_;
   std::vector<placed_record> batch_;
   std::vector<std::size_t> damaged_; ///< indices in batch_
+  std::optional<failure>
+    unread_; ///< blocks were skipped, and what follows is yet to tell whether records were in them
 };
 
 result<void> replay_file(disk& disk, const log_file& file, log_sequence_number to, replayer& into) {
@@ -85,13 +109,15 @@ result<void> replay_file(disk& disk, const log_file& file, log_sequence_number t
         return tl::unexpected(at.error());
       spdlog::error("log_damaged file={} offset_bytes={} next_record_at={} reason=\"{}\"", file.path,
                     unparsed->offset, *at, unparsed->reason);
+      if (unparsed->is_unreadable)
+        into.skip_unreadable(file.path, *unparsed);
       continue;
     }
     auto& record = std::get<scanned_record>(*step);
     if (record.at.lsn > to)
       return {};
     if (record.at.lsn <= into.position() || !record.body)
-      continue;
+      continue; // known already, or of no meaning to this program
     auto intact = result<bool>{true};
     if (std::holds_alternative<sequence_record>(*record.body))
       intact = scanner->data_is_intact(record);
@@ -152,8 +178,8 @@ result<replay_outcome> replay_log(disk& disk, const log_directory& log, node_dat
                 fmt::format("the database stands at log position {}, older than the log that is "
                             "still there: run `cairn rebuild` to make a new one from the value files",
                             from.value));
-  if (auto flushed = replay.flush(); !flushed)
-    return pass_failure(flushed);
+  if (auto finished = replay.finish(); !finished)
+    return pass_failure(finished);
   auto outcome = replay.outcome();
   outcome.gaps = missing;
   return outcome;

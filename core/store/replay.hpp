@@ -8,12 +8,6 @@
 
 namespace cairn {
 
-/// What to do where a value file is missing from the log, or the log does not begin where it should.
-enum class log_gaps {
-  refuse,
-  report, ///< go on with what is there: only for a new database
-};
-
 /// Told where the database stands, every few thousand records.
 using replay_progress = std::function<void(log_sequence_number position, log_sequence_number to)>;
 
@@ -34,7 +28,8 @@ struct replay_outcome {
 /// order.
 /// @param from the database's position
 /// @error conflict: the log does not reach back to `from`, or a file is missing (unless gaps are reported):
-/// only `cairn rebuild` helps; database_unavailable, storage_error
+/// only `cairn rebuild` helps; database_unavailable; storage_error: also when records that are to be folded
+/// may lie in blocks that cannot be read (unless gaps are reported)
 result<replay_outcome> replay_log(disk& disk, const log_directory& log, node_database& database,
                                   log_sequence_number from, log_sequence_number to,
                                   const replay_options& options = {});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 namespace cairn {
@@ -38,10 +39,19 @@ std::int64_t row_id_of(const record_body& body) {
   return 0;
 }
 
+/// A torn tail is cut off for good; what the disk merely did not give must not be.
+tl::unexpected<failure> end_is_not_known(const log_file& file, std::uint64_t offset, const std::string& why) {
+  return fail(
+    errc::storage_error,
+    fmt::format("whether the log ends in value file {} at offset {} is not known, as a block there cannot be "
+                "read ({}): restore the file, or run `cairn rebuild` to go on with what can be read",
+                file.path, offset, why));
+}
+
 } // namespace
 
 result<recovered_file> recover_file(disk& disk, const log_file& file, log_sequence_number known_synced,
-                                    timestamp_us close_time) {
+                                    timestamp_us close_time, log_gaps gaps) {
   // A successor exists only when all that counts of this file was durable before.
   const auto is_last = !file.fence.has_value();
   if (is_last) {
@@ -72,7 +82,9 @@ result<recovered_file> recover_file(disk& disk, const log_file& file, log_sequen
     if (std::holds_alternative<end_of_file>(*step)) {
       at_end = true;
     } else if (const auto* unparsed = std::get_if<unparsed_bytes>(&*step)) {
-      if (may_be_torn) {
+      if (may_be_torn && unparsed->is_unreadable && gaps == log_gaps::refuse)
+        return end_is_not_known(file, unparsed->offset, unparsed->reason);
+      if (may_be_torn && !unparsed->is_unreadable) {
         valid_end = unparsed->offset;
         at_end = true;
         continue;
@@ -89,7 +101,10 @@ result<recovered_file> recover_file(disk& disk, const log_file& file, log_sequen
         auto intact = scanner->data_is_intact(record);
         if (!intact)
           return pass_failure(intact);
-        if (!*intact) {
+        const auto is_unreadable = !*intact && !scanner->read_trouble().empty();
+        if (is_unreadable && gaps == log_gaps::refuse)
+          return end_is_not_known(file, record.at.data_offset(), scanner->read_trouble());
+        if (!*intact && !is_unreadable) {
           valid_end = record.at.record_offset;
           at_end = true;
           continue;
@@ -106,8 +121,7 @@ result<recovered_file> recover_file(disk& disk, const log_file& file, log_sequen
   }
   out.torn_bytes = scanner->end() - valid_end;
   out.row = summary.closed_row(valid_end, close_time);
-  if (!summary.has_records())
-    out.last_lsn = {};
+  out.has_records = summary.has_records();
 
   auto repair = disk.open_for_repair(file.path);
   if (!repair)

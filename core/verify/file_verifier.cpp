@@ -12,21 +12,42 @@ namespace cairn {
 namespace {
 
 constexpr std::size_t facts_at_once = 1'000;
+constexpr std::size_t meta_bytes_at_once = 1U << 20U;
+constexpr std::size_t max_foreign_tombstones = 1'000; ///< that are reported of one batch
 
 /// A question for each type of record that leaves its trace under a segment's id or key.
 struct question_of {
-  fact_question operator()(const sequence_record& r) const {
-    return {r.of.id, r.of.key(), r.sequence.sequence_num};
+  row_question operator()(const sequence_record& r) const {
+    return {r.of.id, r.of.key(), r.sequence.sequence_num, false};
   }
-  fact_question operator()(const final_record& r) const { return {r.of.id, r.of.key(), -1}; }
-  fact_question operator()(const cancel_record& r) const { return {r.id, r.key, -1}; }
-  fact_question operator()(const tombstone_record& r) const { return {r.of.id, r.of.key(), -1}; }
-  fact_question operator()(const purge_record& r) const { return {r.id, r.key, -1}; }
+  row_question operator()(const final_record& r) const { return {r.of.id, r.of.key(), -1, true}; }
+  row_question operator()(const cancel_record& r) const { return {r.id, r.key, -1, false}; }
+  row_question operator()(const tombstone_record& r) const { return {r.of.id, r.of.key(), -1, false}; }
+  row_question operator()(const purge_record& r) const { return {{}, r.key, -1, false}; }
   template <class Other>
-  fact_question operator()(const Other&) const {
+  row_question operator()(const Other&) const {
     return {};
   }
 };
+
+segment_info segment_of(const segment_key& key, timestamp_us timestamp) {
+  return {{}, {}, key.version, timestamp, key.conjoined_part, key.segment_num};
+}
+
+/// The attempt left no row: its key must have been somebody else's, or cancelled, or its absence is still to
+/// be explained.
+bool has_lost(const row_answer& said) {
+  return said.holder != segment_id{} || said.has_cancelled_row || said.is_fenced;
+}
+
+std::size_t bytes_of(const metadata& meta) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : meta)
+    bytes += key.size() + value.size();
+  return bytes;
+}
+
+} // namespace
 
 segment_info segment_of(const record_body& body) {
   if (const auto* sequence = std::get_if<sequence_record>(&body))
@@ -36,22 +57,17 @@ segment_info segment_of(const record_body& body) {
   if (const auto* tombstone = std::get_if<tombstone_record>(&body))
     return tombstone->of.segment;
   if (const auto* cancel = std::get_if<cancel_record>(&body))
-    return {
-      {}, {}, cancel->key.version, cancel->timestamp, cancel->key.conjoined_part, cancel->key.segment_num};
+    return segment_of(cancel->key, cancel->timestamp);
+  if (const auto* purge = std::get_if<purge_record>(&body))
+    return segment_of(purge->key, purge->timestamp);
   if (const auto* step = std::get_if<conjoined_record>(&body))
     return {step->collection, step->key, step->version, step->timestamp, 0, 0};
   return {};
 }
 
-/// The attempt left no row: its key must have been somebody else's, or cancelled, or its absence is still to
-/// be explained.
-bool has_lost(const fact_answer& said) { return said.holder != '-' || said.is_cancelled; }
-
-} // namespace
-
-file_verifier::file_verifier(disk& disk, audit_session& database, const log_file& file,
-                             const verify_options& options, open_questions& unexplained)
-    : disk_(disk), database_(database), file_(file), options_(options), unexplained_(unexplained) {}
+file_verifier::file_verifier(disk& disk, audit_session& database, row_snapshot& rows, const log_file& file,
+                             const verify_options& options, run_memory& memory)
+    : disk_(disk), database_(database), rows_(rows), file_(file), options_(options), memory_(memory) {}
 
 void file_verifier::report(verify_problem problem) {
   ++counts_.problems;
@@ -64,11 +80,60 @@ void file_verifier::report(std::string what, const placement& at, const segment_
   report({std::move(what), file_.path, at.record_offset, segment, sequence_num});
 }
 
-result<verify_counts> file_verifier::run(const std::function<void(std::uint64_t)>& on_bytes) {
-  auto rows = database_.look_at(file_.id);
-  if (!rows)
-    return pass_failure(rows);
-  rows_ = std::move(*rows);
+void file_verifier::report_file(std::string what, std::uint64_t offset) {
+  report({std::move(what), file_.path, offset, {}, -1});
+}
+
+result<verify_counts> file_verifier::run(const std::optional<failure>& trouble,
+                                         const std::function<void(std::uint64_t)>& on_bytes) {
+  if (auto looked = look(); !looked)
+    return pass_failure(looked);
+  if (auto opened = open(trouble); !opened) {
+    if (opened.error().code == errc::version_mismatch)
+      return pass_failure(opened);
+    report_unreadable(opened.error());
+    return counts_;
+  }
+  auto read_all = scan(on_bytes);
+  if (!read_all)
+    return pass_failure(read_all);
+  if (auto checked = check_facts(); !checked)
+    return pass_failure(checked);
+  if (*read_all) {
+    if (auto reported = report_missed_rows(std::numeric_limits<std::uint64_t>::max()); !reported)
+      return pass_failure(reported);
+    if (is_closed())
+      compare_with_row();
+  }
+  counts_.files = 1;
+  counts_.bytes = *read_all ? scanner_->end() : scanned_end_;
+  return counts_;
+}
+
+/// Readers find a value file by its row.
+result<void> file_verifier::look() {
+  auto position = rows_.take();
+  if (!position)
+    return pass_failure(position);
+  position_ = *position;
+  auto row = database_.look_at(file_.id);
+  if (!row)
+    return pass_failure(row);
+  file_row_ = std::move(*row);
+  if (!file_row_.row && !file_row_.sequences.empty())
+    report_file(fmt::format("{} rows of segment_sequence point into this file, which has no row in "
+                            "value_file: they cannot be read",
+                            file_row_.sequences.size()));
+  if (file_row_.row && file_row_.row->space != file_.space)
+    report_file(
+      fmt::format("the file lies in space {}, its row in value_file says {}: nothing in it can be read",
+                  file_.space.value, file_row_.row->space.value));
+  return {};
+}
+
+result<void> file_verifier::open(const std::optional<failure>& trouble) {
+  if (trouble)
+    return tl::unexpected(*trouble);
   auto data = disk_.open_for_read(file_.path);
   if (!data)
     return pass_failure(data);
@@ -78,107 +143,137 @@ result<verify_counts> file_verifier::run(const std::function<void(std::uint64_t)
     return pass_failure(file);
   auto end = file_.fence;
   if (!end && is_closed())
-    end = rows_.row->size_bytes;
+    end = file_row_.row->size_bytes;
   auto scanner = log_scanner::open(std::move(*file), end);
   if (!scanner)
     return pass_failure(scanner);
   scanner_.emplace(std::move(*scanner));
+  scanned_end_ = file_header_bytes;
   summary_.emplace(file_.id, file_.space, file_.header.creation_time);
   summary_->add_file_header(scanner_->header_block());
   if (!file_header_is_whole(scanner_->header_block()))
-    report("one of the two copies of the file's header is damaged", {}, {});
+    report_file("one of the two copies of the file's header is damaged");
+  return {};
+}
 
+void file_verifier::report_unreadable(const failure& why) {
+  // A file that never held anything goes away when the node stops.
+  if (why.code == errc::not_found && file_row_.sequences.empty()
+      && !(is_closed() && file_row_.row->size_bytes > file_header_bytes))
+    return;
+  counts_.files = 1;
+  report_file(fmt::format("the file cannot be read: {}: {}", to_string(why.code), why.message));
+}
+
+/// @returns whether the file could be read to its end
+result<bool> file_verifier::scan(const std::function<void(std::uint64_t)>& on_bytes) {
   std::uint64_t told = 0;
-  const auto tell = [&](std::uint64_t position) {
-    on_bytes(position - told);
-    told = position;
-  };
+  const auto tell = [&](std::uint64_t position) { on_bytes(position - std::exchange(told, position)); };
   for (;;) {
     auto step = scanner_->next();
     if (!step)
-      return pass_failure(step);
-    if (std::holds_alternative<end_of_file>(*step))
-      break;
-    const auto* record = std::get_if<scanned_record>(&*step);
-    auto taken = record != nullptr ? take(*record) : take_unparsed(std::get<unparsed_bytes>(*step));
-    if (!taken)
+      return give_up(step.error());
+    if (std::holds_alternative<end_of_file>(*step)) {
+      tell(std::max(told, file_.size_bytes));
+      return true;
+    }
+    if (const auto* bytes = std::get_if<unparsed_bytes>(&*step)) {
+      auto next = scanner_->resync();
+      if (!next)
+        return give_up(next.error());
+      take_unparsed(*bytes, *next);
+      continue;
+    }
+    const auto& record = std::get<scanned_record>(*step);
+    if (auto taken = take(record); !taken)
       return pass_failure(taken);
-    if (record != nullptr)
-      tell(record->at.data_offset() + record->at.data_bytes);
+    scanned_end_ = record.at.data_offset() + record.at.data_bytes;
+    tell(scanned_end_);
   }
-  if (auto checked = check_facts(); !checked)
-    return pass_failure(checked);
-  if (auto reported = report_missed_rows(std::numeric_limits<std::uint64_t>::max()); !reported)
-    return pass_failure(reported);
-  if (is_closed())
-    if (auto compared = compare_with_row(); !compared)
-      return pass_failure(compared);
-  tell(std::max(told, file_.size_bytes));
-  counts_.files = 1;
-  counts_.bytes = scanner_->end();
-  return counts_;
+}
+
+/// A disk that does not give the rest of the file is no reason to leave out the others.
+result<bool> file_verifier::give_up(failure& why) {
+  if (why.code != errc::storage_error)
+    return tl::unexpected(std::move(why));
+  report_file(fmt::format("from here on the file cannot be read: {}: {}", to_string(why.code), why.message),
+              scanned_end_);
+  return false;
 }
 
 result<void> file_verifier::take(const scanned_record& record) {
-  if (!is_closed() && record.at.lsn > rows_.position) {
+  if (record.body)
+    summary_->add_record(record.header, *record.body);
+  else
+    summary_->add_unknown_record(record.header);
+  if (record.body)
+    if (auto noted = note_birth(*record.body); !noted)
+      return noted;
+  // A closed row says that all records of the file are in the rows, even if the position does not.
+  const auto is_in_rows = record.at.lsn <= position_ || (is_closed() && record.at.lsn > file_row_.position);
+  if (!is_in_rows) {
     // Written after the snapshot, or lost by the database: of no interest to rows, but damage would be.
     ++counts_.waiting_records;
-    return {};
+    if (record.at.lsn > file_row_.position)
+      return {};
+    auto passed = pass_row(record.at); // it came between the two snapshots
+    return passed ? result<void>{} : pass_failure(passed);
   }
   ++counts_.records;
-  if (!record.body) {
-    summary_->add_unknown_record(record.header);
+  if (!record.body)
     return {};
-  }
-  summary_->add_record(record.header, *record.body);
   if (const auto* sequence = std::get_if<sequence_record>(&*record.body))
     return take_sequence(record, *sequence);
-  facts_.push_back({*record.body, record.at});
-  return facts_.size() < facts_at_once ? result<void>{} : check_facts();
+  return add_fact({*record.body, record.at});
 }
 
-result<bool> file_verifier::data_have_their_digest(const scanned_record& record,
-                                                   const sequence_record& sequence) {
+/// @returns whether the next row points at this record's data, and is behind now
+result<bool> file_verifier::pass_row(const placement& at) {
+  if (auto reported = report_missed_rows(at.data_offset()); !reported)
+    return pass_failure(reported);
+  const auto has_row = next_row_ < file_row_.sequences.size()
+                       && file_row_.sequences[next_row_].at.data_offset_bytes == at.data_offset();
+  next_row_ += has_row ? 1 : 0;
+  return has_row;
+}
+
+std::string file_verifier::complain_of_data(const scanned_record& record, const sequence_record& sequence) {
   buffer_.resize(record.at.data_bytes);
   auto got = data_->read_at(record.at.data_offset(), buffer_);
   if (!got)
-    return pass_failure(got);
+    return fmt::format("the data cannot be read: {}: {}", to_string(got.error().code), got.error().message);
+  constexpr auto changed = "the data are not those that were archived";
   if (*got != buffer_.size() || checksum_data(buffer_) != sequence.checksums)
-    return false;
+    return changed;
   md5_hasher hasher;
   hasher.update(buffer_);
-  return hasher.digest() == sequence.sequence.md5;
+  return hasher.digest() == sequence.sequence.md5 ? "" : changed;
 }
 
 result<void> file_verifier::take_sequence(const scanned_record& record, const sequence_record& sequence) {
-  if (auto reported = report_missed_rows(record.at.data_offset()); !reported)
-    return reported;
-  auto intact = data_have_their_digest(record, sequence);
-  if (!intact)
-    return pass_failure(intact);
   const auto& number = sequence.sequence.sequence_num;
-  if (!*intact)
-    report("the data are not those that were archived", record.at, sequence.of.segment, number);
-  const auto has_row = next_row_ < rows_.sequences.size()
-                       && rows_.sequences[next_row_].at.data_offset_bytes == record.at.data_offset();
-  if (has_row) {
-    const auto& row = rows_.sequences[next_row_++];
-    ++counts_.sequences;
-    if (row.segment != sequence.of.id || row.at.info != sequence.sequence)
-      report("its row in segment_sequence says something else", record.at, sequence.of.segment, number);
-    return {};
+  if (auto complaint = complain_of_data(record, sequence); !complaint.empty())
+    report(std::move(complaint), record.at, sequence.of.segment, number);
+  auto has_row = pass_row(record.at);
+  if (!has_row)
+    return pass_failure(has_row);
+  if (!*has_row) {
+    ++counts_.garbage_records;
+    counts_.garbage_bytes += record.at.header_bytes + record.at.data_bytes;
+    return add_fact({sequence, record.at});
   }
-  ++counts_.garbage_records;
-  counts_.garbage_bytes += record.at.header_bytes + record.at.data_bytes;
-  facts_.push_back({sequence, record.at});
-  return facts_.size() < facts_at_once ? result<void>{} : check_facts();
+  const auto& row = file_row_.sequences[next_row_ - 1];
+  ++counts_.sequences;
+  if (row.segment != sequence.of.id || row.at.info != sequence.sequence)
+    report("its row in segment_sequence says something else", record.at, sequence.of.segment, number);
+  return number == 0 ? add_fact({sequence, record.at, true}) : result<void>{};
 }
 
 /// Rows that point to where the scan has found no sequence.
 result<void> file_verifier::report_missed_rows(std::uint64_t before_bytes) {
-  for (; next_row_ < rows_.sequences.size() && rows_.sequences[next_row_].at.data_offset_bytes < before_bytes;
-       ++next_row_) {
-    const auto& row = rows_.sequences[next_row_];
+  const auto& rows = file_row_.sequences;
+  for (; next_row_ < rows.size() && rows[next_row_].at.data_offset_bytes < before_bytes; ++next_row_) {
+    const auto& row = rows[next_row_];
     auto segment = database_.segment_of(row.segment);
     if (!segment)
       return pass_failure(segment);
@@ -188,85 +283,52 @@ result<void> file_verifier::report_missed_rows(std::uint64_t before_bytes) {
   return {};
 }
 
-result<void> file_verifier::take_unparsed(const unparsed_bytes& bytes) {
+void file_verifier::take_unparsed(const unparsed_bytes& bytes, std::uint64_t next) {
   // The end of a file that is being written may be half a record; rows that point past it are reported.
-  const auto may_be_unfinished = !is_closed() && !file_.fence;
-  auto next = scanner_->resync();
-  if (!next)
-    return pass_failure(next);
-  const auto nothing_follows = *next >= scanner_->end();
-  if (!may_be_unfinished || !nothing_follows)
-    report({fmt::format("no record parses up to byte {}: {}", *next, bytes.reason),
-            file_.path,
-            bytes.offset,
-            {},
-            -1});
-  return {};
+  const auto may_be_unfinished =
+    !is_closed() && !file_.fence && !bytes.is_unreadable && next >= scanner_->end();
+  if (!may_be_unfinished)
+    report_file(fmt::format("no record parses up to byte {}: {}", next, bytes.reason), bytes.offset);
+}
+
+// --- facts ---
+
+result<void> file_verifier::add_fact(fact of) {
+  if (const auto* final = std::get_if<final_record>(&of.body)) {
+    meta_bytes_ += bytes_of(final->meta);
+    // What the segment's row has to say to its first sequence, it has to say to the final.
+    const auto* first = facts_.empty() ? nullptr : std::get_if<sequence_record>(&facts_.back().body);
+    if (first != nullptr && facts_.back().has_row && first->of == final->of)
+      facts_.pop_back();
+  }
+  facts_.push_back(std::move(of));
+  return facts_.size() < facts_at_once && meta_bytes_ < meta_bytes_at_once ? result<void>{} : check_facts();
 }
 
 result<void> file_verifier::check_facts() {
-  if (facts_.empty())
-    return {};
-  std::vector<fact_question> questions;
-  for (const auto& each : facts_)
-    questions.push_back(std::visit(question_of{}, each.body));
-  auto answers = database_.answer(questions);
-  if (!answers)
-    return pass_failure(answers);
-  auto rejected = database_.rejected(facts_.front().at.lsn, facts_.back().at.lsn);
-  if (!rejected)
-    return pass_failure(rejected);
-  for (std::size_t i = 0; i < facts_.size(); ++i)
-    if (!rejected->contains(facts_[i].at.lsn))
-      if (auto checked = check_fact(facts_[i], (*answers)[i]); !checked)
-        return checked;
-  facts_.clear();
-  return {};
+  if (!facts_.empty()) {
+    std::vector<row_question> questions;
+    for (const auto& each : facts_)
+      questions.push_back(std::visit(question_of{}, each.body));
+    auto answers = rows_.answer(questions);
+    if (!answers)
+      return pass_failure(answers);
+    auto rejected = database_.rejected(facts_.front().at.lsn, facts_.back().at.lsn);
+    if (!rejected)
+      return pass_failure(rejected);
+    for (std::size_t i = 0; i < facts_.size(); ++i)
+      if (!rejected->contains(facts_[i].at.lsn))
+        if (auto checked = check_fact(facts_[i], (*answers)[i]); !checked)
+          return checked;
+    facts_.clear();
+    meta_bytes_ = 0;
+  }
+  return check_tombstone_rows();
 }
 
-namespace {
-
-/// What is wrong with a record's trace in the rows; empty = nothing. "gone": no trace at all.
-struct judgement {
-  const fact_answer& said;
-
-  std::string operator()(const sequence_record& r) const {
-    // The first one brings the row into being; where it lost, the others had none to join.
-    if (said.status == '-')
-      return r.sequence.sequence_num != 0 || has_lost(said) ? "" : "gone";
-    return said.status == 'C' || said.has_sequence ? "" : "a sequence of a segment that counts has no row";
-  }
-  std::string operator()(const final_record& r) const {
-    if (said.status == 'A')
-      return said.sequence_count < r.sequence_count ? ""
-                                                    : "a final record of a segment that is active in its row";
-    return said.status != 'F' || said.file == r.file
-             ? ""
-             : "size or digest of the final record are not in its row";
-  }
-  std::string operator()(const cancel_record& r) const {
-    if (r.id.value != 0)
-      return said.status != 'A' ? "" : "a cancel record of a segment that is active in its row";
-    if (said.holder == 'A' || said.holder == 'F')
-      return "gone";
-    return has_lost(said) ? "" : "gone";
-  }
-  std::string operator()(const tombstone_record&) const {
-    return said.status != '-' || has_lost(said) ? "" : "gone";
-  }
-  std::string operator()(const purge_record& r) const {
-    return r.id.value == 0 || said.status == '-' ? "" : "a purge record of a segment that still has its row";
-  }
-  template <class Other>
-  std::string operator()(const Other&) const {
-    return {};
-  }
-};
-
-} // namespace
-
-result<void> file_verifier::check_fact(const fact& of, const fact_answer& said) {
-  auto what = std::visit(judgement{said}, of.body);
+result<void> file_verifier::check_fact(const fact& of, const row_answer& said) {
+  memory_.unexplained.explain(of.body);
+  std::visit([&](const auto& record) { judge(record, of, said); }, of.body);
   auto there = result<bool>{true};
   if (const auto* step = std::get_if<conjoined_record>(&of.body))
     there = database_.has_step(*step);
@@ -277,36 +339,141 @@ result<void> file_verifier::check_fact(const fact& of, const fact_answer& said) 
   if (!there)
     return pass_failure(there);
   if (!*there)
-    what = fmt::format("the database knows nothing of this {} record", type_name(of.body));
-  if (const auto* purge = std::get_if<purge_record>(&of.body))
-    unexplained_.erase(purge->key);
-  if (const auto* cancel = std::get_if<cancel_record>(&of.body); cancel != nullptr && cancel->id.value != 0)
-    unexplained_.erase(cancel->key); // an attempt that a storage fault made void is forgotten
-  if (what == "gone")
-    unexplained_.emplace(
-      std::visit(question_of{}, of.body).key,
-      verify_problem{fmt::format("the database knows nothing of this {} record", type_name(of.body)),
-                     file_.path, of.at.record_offset, segment_of(of.body), -1});
-  else if (!what.empty())
-    report(std::move(what), of.at, segment_of(of.body));
+    report(fmt::format("the database knows nothing of this {} record", type_name(of.body)), of.at,
+           segment_of(of.body));
   return {};
 }
 
-result<void> file_verifier::compare_with_row() {
-  const auto& row = *rows_.row;
+void file_verifier::doubt_key(doubt why, const segment_key& key, segment_id row, const placement& at) {
+  memory_.unexplained.add_of_key(key, {why, row, file_.id, at.record_offset});
+}
+
+/// The row that the record has, if it is the segment's in every column that never changes.
+const stored_segment* file_verifier::own_row(const segment_identity& of, bool is_tombstone,
+                                             const placement& at, const row_answer& said) {
+  if (!said.row)
+    return nullptr;
+  const auto& row = *said.row;
+  if (row.segment == of.segment && row.nodes == of.nodes
+      && (row.status == segment_status::tombstone) == is_tombstone)
+    return &row;
+  memory_.unexplained.add_of_row({doubt::other_row, of.id, file_.id, at.record_offset});
+  return nullptr;
+}
+
+void file_verifier::judge(const sequence_record& record, const fact& of, const row_answer& said) {
+  const auto* row = own_row(record.of, false, of.at, said);
+  if (of.has_row)
+    return;
+  if (row == nullptr) {
+    // The first one brings the row into being; where it lost, the others had none to join.
+    if (record.sequence.sequence_num == 0 && !has_lost(said))
+      doubt_key(doubt::lost, record.of.key(), record.of.id, of.at);
+  } else if (row->status != segment_status::cancelled && !said.has_sequence) {
+    report("a sequence of a segment that counts has no row", of.at, record.of.segment,
+           record.sequence.sequence_num);
+  }
+}
+
+void file_verifier::judge(const final_record& record, const fact& of, const row_answer& said) {
+  const auto* row = own_row(record.of, false, of.at, said);
+  if (row == nullptr)
+    return;
+  const auto& segment = record.of.segment;
+  switch (row->status) {
+    case segment_status::active:
+      if (said.sequence_count >= record.sequence_count)
+        report("a final record of a segment that is active in its row", of.at, segment);
+      break;
+    case segment_status::final:
+      if (row->file != record.file)
+        report("size or digest of the final record are not in its row", of.at, segment);
+      if (row->meta != record.meta)
+        report("the metadata of the final record are not in the rows", of.at, segment);
+      break;
+    case segment_status::cancelled: doubt_key(doubt::cancelled, record.of.key(), record.of.id, of.at); break;
+    case segment_status::tombstone: break; // own_row() has it
+  }
+}
+
+void file_verifier::judge(const cancel_record& record, const fact& of, const row_answer& said) {
+  const auto is_final = [](segment_status status) { return status == segment_status::final; };
+  const auto is_active = [](segment_status status) { return status == segment_status::active; };
+  const auto is_held = said.holder != segment_id{};
+  if (record.id == segment_id{}) {
+    if (is_held && (is_active(said.holder_status) || is_final(said.holder_status)))
+      doubt_key(doubt::undone, record.key, said.holder, of.at);
+    else if (!has_lost(said))
+      doubt_key(doubt::lost, record.key, {}, of.at);
+    return;
+  }
+  const auto is_fault = record.reason == cancel_reason::storage_fault;
+  const auto has_row = said.row && key_of(said.row->segment, said.row->nodes.handoff) == record.key;
+  if (has_row && (is_active(said.row->status) || (is_final(said.row->status) && !is_fault)))
+    doubt_key(doubt::undone, record.key, record.id, of.at);
+  else if (!is_fault && !has_lost(said))
+    doubt_key(doubt::lost, record.key, record.id, of.at);
+}
+
+void file_verifier::judge(const tombstone_record& record, const fact& of, const row_answer& said) {
+  const auto* row = own_row(record.of, true, of.at, said);
+  if (row != nullptr && row->deletes != record.deletes)
+    report("the row of the tombstone deletes something else", of.at, record.of.segment);
+  // A fence keeps no tombstone out.
+  if (row == nullptr && said.holder == segment_id{} && !said.has_cancelled_row)
+    doubt_key(doubt::lost, record.of.key(), record.of.id, of.at);
+}
+
+void file_verifier::judge(const purge_record& record, const fact& of, const row_answer& said) {
+  if (record.key.handoff != node_id{} && said.holder != segment_id{}
+      && said.holder_status != segment_status::active)
+    doubt_key(doubt::undone, record.key, said.holder, of.at);
+}
+
+// --- rows without records ---
+
+result<void> file_verifier::note_birth(const record_body& body) {
+  segment_id born;
+  if (const auto* sequence = std::get_if<sequence_record>(&body);
+      sequence != nullptr && sequence->sequence.sequence_num == 0)
+    born = sequence->of.id;
+  if (const auto* tombstone = std::get_if<tombstone_record>(&body)) {
+    born = tombstone->of.id;
+    tombstones_.insert(born);
+  }
+  if (born == segment_id{})
+    return {};
+  if (!memory_.tombstones_up_to)
+    memory_.tombstones_up_to = segment_id{born.value - 1};
+  memory_.newest_birth = std::max(memory_.newest_birth, born);
+  return tombstones_.size() < facts_at_once ? result<void>{} : check_tombstone_rows();
+}
+
+/// Ids grow along the log: up to the newest, rows of tombstones are those of the tombstones met.
+result<void> file_verifier::check_tombstone_rows() {
+  const auto met = std::exchange(tombstones_, {});
+  if (!memory_.tombstones_up_to || memory_.newest_birth <= *memory_.tombstones_up_to)
+    return {};
+  const auto after = std::exchange(*memory_.tombstones_up_to, memory_.newest_birth);
+  auto rows = rows_.tombstones(after, memory_.newest_birth, met.size() + max_foreign_tombstones);
+  if (!rows)
+    return pass_failure(rows);
+  for (const auto row : *rows)
+    if (!met.contains(row))
+      memory_.unexplained.add_of_row({doubt::no_record, row, {}, 0});
+  return {};
+}
+
+void file_verifier::compare_with_row() {
+  const auto& row = *file_row_.row;
   auto size = data_->size(); // it may have grown since the directory was read
   if (!size)
-    return pass_failure(size);
-  if (*size < row.size_bytes)
-    report({fmt::format("the file has {} bytes, its row says {}", *size, row.size_bytes),
-            file_.path,
-            *size,
-            {},
-            -1});
+    report_file(fmt::format("the file's size cannot be read: {}", size.error().message));
+  else if (*size < row.size_bytes)
+    report_file(fmt::format("the file has {} bytes, its row says {}", *size, row.size_bytes), *size);
   const auto found = summary_->closed_row(row.size_bytes, *row.close_time);
   if (found.hash != row.hash || found.sequence_count != row.sequence_count)
-    report({"the file's headers do not give the digest and the count in its row", file_.path, 0, {}, -1});
-  return {};
+    report_file("the file's headers do not give the digest and the count in its row");
 }
 
 } // namespace cairn

@@ -4,8 +4,8 @@
 ///
 /// For each value file, in one snapshot of the database: every record's checksums, every sequence's MD5;
 /// every row of segment_sequence is matched with the record it points at; every record numbered up to the log
-/// position has left its trace in the rows, or is counted as garbage; a closed file has the size and digest
-/// of its row.
+/// position has left its trace in the rows, with all that it says, or is counted as garbage; a closed file
+/// has the size and digest of its row. Every tombstone's row has its record.
 
 #include "core/disk/disk.hpp"
 #include "core/identity.hpp"
@@ -46,15 +46,17 @@ struct verify_options {
   std::set<value_file_id> verified_before; ///< closed files that an earlier run has done
   std::function<void(const verify_problem&)> on_problem;
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress;
-  /// A file is done; `for_good`: nothing of it will change, and nothing of it is left to be explained by a
-  /// later one, so that a run that goes on may leave it out.
+  /// Told once of each file, in the order of the log. `for_good`: it and all before it are done, nothing of
+  /// them will change, and nothing of them is left to be explained by a later one, so that a run that goes on
+  /// may leave them out. That may show some files later; of the others it is told at the end.
   std::function<void(value_file_id id, bool for_good, const verify_counts& counts)> on_file;
 };
 
+/// A file that cannot be read, or has no header, is a problem; the others are read all the same.
 /// @param spaces_root the directory of the spaces' symlinks, DIR/spaces
 /// @returns the sum over the files of this run, and what is wrong with rows of no file
-/// @error database_unavailable; conflict: not this node's database; damaged: a file without a header;
-/// not_found, storage_error: a file cannot be read
+/// @error database_unavailable; conflict: not this node's database, or another node's file; version_mismatch:
+/// a newer program's file; not_found, storage_error: a directory cannot be read
 result<verify_counts> verify_node(disk& disk, const std::string& spaces_root, const std::string& database,
                                   const node_identity& identity, const verify_options& options);
 

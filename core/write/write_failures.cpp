@@ -56,8 +56,10 @@ void write_machine::void_unsynced(log_sequence_number synced_lsn, attempts& lost
   const auto first_void = std::find_if(
     records.begin(), records.end(), [&](const placed_record& record) { return record.at.lsn > synced_lsn; });
   const auto kept = static_cast<std::size_t>(first_void - records.begin());
-  std::for_each(first_void, records.end(),
-                [&](const placed_record& record) { note_attempt(record.body, lost); });
+  std::for_each(first_void, records.end(), [&](const placed_record& record) {
+    note_attempt(record.body, lost);
+    held_bytes_ -= memory_of(record.body);
+  });
   records.erase(first_void, records.end());
   std::erase_if(filling_.completes, [&](const auto& completes) {
     const auto& [record, id] = completes;
@@ -106,8 +108,9 @@ void write_machine::fail_completion(completion_id id, const failure& why) {
   if (done.cancels) {
     // The finals that it overtook may be durable, and an attempt's rows would block its key: so it is tried
     // again, for as long as it takes.
-    auto overtaken = std::move(done.overtaken);
-    add_cancel(*done.cancels, done.since).overtaken = std::move(overtaken);
+    auto& again = add_cancel(*done.cancels, done.since);
+    again.overtaken = std::move(done.overtaken);
+    again.content = std::move(done.content);
   }
   if (done.finalizing)
     forget_attempt(*done.finalizing, done.key, done.since);

@@ -114,11 +114,20 @@ bool write_machine::refuse_cancelled(const write_ticket& ticket, const segment_k
   return true;
 }
 
-/// Asked last: a repeat stores nothing and needs no space.
+/// Asked last: a repeat stores nothing and needs no space, and its first one may yet become visible.
 bool write_machine::refuse_for_space(const write_ticket& ticket) {
   if (has_space_)
-    return false;
+    return refuse_overdue(ticket);
   answer(ticket, errc::no_space, "the node's journal space is below its reserve");
+  return true;
+}
+
+/// Clients of what was given up go on, so their windows bound nothing.
+bool write_machine::refuse_overdue(const write_ticket& ticket) {
+  if (!is_overdue_ || held_bytes() <= options_.max_overdue_bytes)
+    return false;
+  auto why = overdue_failure("too much waits for that: this was not taken, send it again later");
+  answer(ticket, why.code, std::move(why.message));
   return true;
 }
 
@@ -187,6 +196,11 @@ void write_machine::perform_one(const write_ticket& ticket, start_request& reque
       add_repeat(ticket, segment);
     return;
   }
+  if (active_.size() >= options_.max_active_segments) {
+    answer(ticket, errc::busy,
+           fmt::format("{} segments are active, and no more may be: finish or cancel some", active_.size()));
+    return;
+  }
   active_segment segment;
   segment.of = request.of;
   segment.of.id = segment_id{next_row_id_};
@@ -220,6 +234,11 @@ bool write_machine::accept_sequence(const write_ticket& ticket, active_segment& 
     else
       answer(ticket, errc::sequence_out_of_order,
              fmt::format("sequence {} is stored with other content; {} is next", number, expected));
+    return false;
+  }
+  if (segment.sequences.size() >= options_.max_sequences) {
+    answer(ticket, errc::invalid_message,
+           fmt::format("a segment has at most {} sequences", options_.max_sequences));
     return false;
   }
   if (refuse_for_space(ticket))
@@ -300,6 +319,7 @@ write_machine::completion& write_machine::cancel_segment(const segment_key& key,
                                                          steady_time now) {
   segment_id attempt;
   std::vector<write_ticket> overtaken;
+  std::optional<segment_content> content;
   if (const auto found = active_.find(key); found != active_.end()) {
     attempt = found->second.of.id;
     active_.erase(found);
@@ -309,12 +329,14 @@ write_machine::completion& write_machine::cancel_segment(const segment_key& key,
     // durable.
     attempt = *waiting->finalizing;
     overtaken = std::exchange(waiting->tickets, {});
+    content = waiting->content;
     finalizing_.erase(key);
   }
   remember_cancelled(key, now);
   auto& done =
     add_cancel({reason == cancel_reason::client ? segment_id{} : attempt, key, now_us(), reason}, now);
   done.overtaken = std::move(overtaken);
+  done.content = std::move(content);
   return done;
 }
 
@@ -350,10 +372,15 @@ void write_machine::forget_cancelled(const segment_key& key, steady_time when) {
 }
 
 void write_machine::perform_one(const write_ticket& ticket, cancel_request& request, steady_time now) {
+  // Of segments that are known here there are not without bound.
+  if (!active_.contains(request.key) && finalizing(request.key) == nullptr && refuse_overdue(ticket))
+    return;
   cancel_segment(request.key, cancel_reason::client, now).tickets.push_back(ticket);
 }
 
 void write_machine::perform_one(const write_ticket& ticket, destroy_request& request, steady_time now) {
+  if (refuse_overdue(ticket))
+    return;
   request.of.id = segment_id{next_row_id_++};
   add_record(tombstone_record{request.of, request.deletes});
   auto& done = add_completion(now);
@@ -366,6 +393,8 @@ void write_machine::perform_one(const write_ticket& ticket, destroy_request& req
 }
 
 void write_machine::perform_one(const write_ticket& ticket, conjoined_request& request, steady_time now) {
+  if (refuse_overdue(ticket))
+    return;
   request.step.row_id = next_row_id_++;
   add_record(std::move(request.step));
   add_completion(now).tickets.push_back(ticket);
@@ -398,6 +427,8 @@ void write_machine::perform_one(const write_ticket& ticket, gateway_start_reques
 }
 
 void write_machine::perform_one(const write_ticket& ticket, purge_request& request, steady_time now) {
+  if (refuse_overdue(ticket))
+    return;
   for (const auto& key : request.keys)
     add_record(purge_record{{}, key, now_us()});
   auto& done = add_completion(now);
@@ -413,11 +444,15 @@ void write_machine::perform_one(const write_ticket& ticket, sync_request&, stead
     answer(ticket, errc::success);
     return;
   }
+  if (refuse_overdue(ticket))
+    return;
   add_completion(now).tickets.push_back(ticket);
   add_entry({}, {}).completes = next_completion_ - 1;
 }
 
 void write_machine::perform_one(const write_ticket& ticket, configure_request& request, steady_time now) {
+  if (refuse_overdue(ticket))
+    return;
   add_record(std::move(request.change));
   add_completion(now).tickets.push_back(ticket);
   auto& entry = add_entry({}, {});
@@ -427,9 +462,12 @@ void write_machine::perform_one(const write_ticket& ticket, configure_request& r
 
 void write_machine::tick(steady_time now) {
   std::vector<segment_key> idle;
-  for (const auto& [key, segment] : active_)
+  for (const auto& [key, segment] : active_) {
+    if (idle.size() >= options_.max_idle_cancels)
+      break; // the others at the next ticks
     if (now - segment.last_used > options_.idle_limit && !queues_.contains(key))
       idle.push_back(key);
+  }
   for (const auto& key : idle)
     cancel_segment(key, cancel_reason::idle, now);
   give_up_slow_waits(now);
@@ -437,26 +475,47 @@ void write_machine::tick(steady_time now) {
 
 /// Answers what waits too long; the records go their way all the same.
 void write_machine::give_up_slow_waits(steady_time now) {
-  const auto text = fmt::format("not committed within {} s: it may have been stored, repeat it",
-                                options_.database_patience.count() / 1000);
+  watch_database(now);
+  const auto why = overdue_failure("it may have been stored, repeat it");
   for (auto& [id, waiting] : completions_) {
     if (now - waiting.since <= options_.database_patience)
       continue;
+    is_overdue_ = true;
     for (auto* tickets : {&waiting.tickets, &waiting.overtaken})
       for (const auto& ticket : std::exchange(*tickets, {}))
-        answer(ticket, errc::database_unavailable, text);
+        answer(ticket, why.code, why.message);
   }
   const auto give_up = [&](look_up& asked) {
     if (now - asked.since <= options_.database_patience)
       return false;
     if (asked.ticket)
-      answer(*asked.ticket, errc::database_unavailable, text);
+      answer(*asked.ticket, why.code, why.message);
     asked.ticket.reset();
     return true;
   };
   std::erase_if(waiting_look_ups_, give_up);
   if (in_database_)
     std::for_each(in_database_->look_ups.begin(), in_database_->look_ups.end(), give_up);
+}
+
+/// A round of starts and nexts alone has nobody who waits for it.
+void write_machine::watch_database(steady_time now) {
+  const auto current = in_database_ ? in_database_->number : round_number{};
+  if (current != std::exchange(watched_round_, current))
+    watched_since_ = now;
+  is_overdue_ = in_database_ && now - watched_since_ > options_.database_patience;
+}
+
+/// The database has nothing that it could commit.
+bool write_machine::waits_for_disk() const { return !in_database_ || !in_database_->synced; }
+
+/// Both codes are of unknown outcome: what is not synced yet may be, and is committed then.
+failure write_machine::overdue_failure(std::string_view what) const {
+  const auto seconds = options_.database_patience.count() / 1000;
+  if (waits_for_disk())
+    return {errc::timed_out, fmt::format("the disk has not synced it within {} s: {}", seconds, what)};
+  return {errc::database_unavailable,
+          fmt::format("the database has not committed it within {} s: {}", seconds, what)};
 }
 
 void write_machine::stop() {

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <deque>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -26,11 +27,18 @@ using steady_time = std::chrono::steady_clock::time_point;
 
 struct write_machine_options {
   std::chrono::milliseconds idle_limit{60'000};        ///< an active segment without a message is cancelled
-  std::chrono::milliseconds database_patience{10'000}; ///< then what waits gets database_unavailable
+  std::chrono::milliseconds database_patience{10'000}; ///< then what waits is answered
   std::chrono::milliseconds cancel_grace{600'000};     ///< how long a cancelled key is remembered here
   std::size_t max_cancelled_keys = 100'000;            ///< at most so many of them
   std::size_t early_write_bytes = 8U << 20U; ///< payload that is written without waiting for a round
   std::size_t min_overlapping_round = 12;    ///< completions; fewer wait for the database's round
+  /// About the memory that records may take while some have waited past database_patience, and their clients
+  /// go on: past it what would add to them is refused, until there is room again.
+  std::size_t max_overdue_bytes = 64U << 20U;
+  /// A start past it is answered busy: each takes memory, and one that is left behind a cancel of its own.
+  std::size_t max_active_segments = 65'536;
+  std::size_t max_idle_cancels = 1'000;  ///< at one tick: a round must stay short
+  std::size_t max_sequences = 1'000'000; ///< of a segment
 };
 
 /// Payload to be digested and compared.
@@ -122,6 +130,8 @@ public:
   // --- for status ---
 
   [[nodiscard]] std::size_t active_segment_count() const { return active_.size(); }
+  /// About the memory of all records that are not committed, with the payload of those not written.
+  [[nodiscard]] std::size_t held_bytes() const { return held_bytes_ + unwritten_bytes_ + appending_bytes_; }
   [[nodiscard]] std::size_t completion_count() const { return completions_.size(); }
   [[nodiscard]] round_number last_round() const { return last_round_; }
   /// Every acknowledged fact has a number up to this one, and readers may see it.
@@ -156,7 +166,7 @@ private:
     std::vector<write_ticket> tickets;
     std::vector<write_ticket> overtaken; ///< finals that this cancel overtook: answered `cancelled`
     steady_time since;
-    std::optional<segment_content> content; ///< of a segment or tombstone
+    std::optional<segment_content> content; ///< of a segment or tombstone; of what a cancel overtook
     std::optional<segment_id> finalizing;   ///< the segment that is final by it
     std::optional<cancel_record> cancels;   ///< must come to pass: written again when it is void
     segment_key key;                        ///< of a segment
@@ -220,6 +230,7 @@ private:
 
   bool refuse_cancelled(const write_ticket& ticket, const segment_key& key);
   bool refuse_for_space(const write_ticket& ticket);
+  bool refuse_overdue(const write_ticket& ticket);
   completion* finalizing(const segment_key& key);
   bool accept_sequence(const write_ticket& ticket, active_segment& segment, incoming_sequence& sequence);
   void add_repeat(const write_ticket& ticket, const active_segment& segment);
@@ -228,6 +239,10 @@ private:
   void remember_cancelled(const segment_key& key, steady_time now);
   void forget_cancelled(const segment_key& key, steady_time when);
   void give_up_slow_waits(steady_time now);
+  void watch_database(steady_time now);
+  [[nodiscard]] bool waits_for_disk() const;
+  [[nodiscard]] failure overdue_failure(std::string_view what) const;
+  static std::size_t memory_of(const record_body& record);
 
   // Batches and rounds.
   void add_record(record_body record);
@@ -276,6 +291,8 @@ private:
   std::vector<record_body> unwritten_; ///< records not yet given to the log
   std::vector<batch_entry> unwritten_entries_;
   std::size_t unwritten_bytes_ = 0;
+  std::size_t held_bytes_ = 0;      ///< memory_of() all records that are not committed yet
+  std::size_t appending_bytes_ = 0; ///< like unwritten_bytes_, of the outstanding append_job
   std::optional<std::vector<record_body>> appending_; ///< the outstanding append_job's records
   std::vector<batch_entry> appending_entries_;
   std::uint64_t failures_ = 0; ///< of the log
@@ -291,6 +308,9 @@ private:
   bool commit_due_ = false;
   bool abandon_due_ = false;
   round_number last_round_;
+  bool is_overdue_ = false;    ///< at the last tick something had waited past the patience
+  round_number watched_round_; ///< that the database had at the last tick; 0 = none
+  steady_time watched_since_;
   std::size_t expected_waits_ = 0; ///< completions and look-ups of the last round, and beside it
 
   std::vector<write_answer> answers_;

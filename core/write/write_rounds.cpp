@@ -7,9 +7,33 @@
 
 namespace cairn {
 
+namespace {
+
+constexpr auto damaged_repeat =
+  "the segment is stored, but its bytes here are damaged, and a repeat does not mend "
+  "them: archive the object under a new unified id";
+
+} // namespace
+
 // --- batches ---
 
+/// About what a record and its completion take while they wait, without payload.
+std::size_t write_machine::memory_of(const record_body& record) {
+  auto bytes = sizeof(placed_record);
+  if (const auto* sequence = std::get_if<sequence_record>(&record))
+    return bytes + sequence->of.segment.key.size();
+  bytes += sizeof(completion);
+  if (const auto* final = std::get_if<final_record>(&record)) {
+    constexpr std::size_t pair_bytes = 128; // of a node of the map
+    bytes += 2 * final->of.segment.key.size();
+    for (const auto& [key, value] : final->meta)
+      bytes += 2 * (key.size() + value.size() + pair_bytes);
+  }
+  return bytes;
+}
+
 void write_machine::add_record(record_body record) {
+  held_bytes_ += memory_of(record);
   unwritten_bytes_ += record_total_bytes(record);
   unwritten_.push_back(std::move(record));
 }
@@ -53,7 +77,7 @@ std::optional<append_job> write_machine::take_append() {
   job.records = unwritten_; // payloads are shared, not copied
   appending_ = std::exchange(unwritten_, {});
   appending_entries_ = std::exchange(unwritten_entries_, {});
-  unwritten_bytes_ = 0;
+  appending_bytes_ = std::exchange(unwritten_bytes_, 0);
   return job;
 }
 
@@ -61,6 +85,9 @@ std::optional<append_job> write_machine::take_append() {
 void write_machine::place_batch(const std::vector<placement>& placements, const failure* why) {
   auto records = std::move(*appending_);
   appending_.reset();
+  appending_bytes_ = 0;
+  for (auto i = placements.size(); i < records.size(); ++i)
+    held_bytes_ -= memory_of(records[i]);
   const auto base = filling_.records.size();
   for (std::size_t i = 0; i < placements.size(); ++i) {
     if (auto* sequence = std::get_if<sequence_record>(&records[i]))
@@ -206,6 +233,8 @@ void write_machine::committed(fold_result outcome) {
   in_database_.reset();
   if (!done.records.empty())
     position_ = done.records.back().at.lsn;
+  for (const auto& record : done.records)
+    held_bytes_ -= memory_of(record.body);
   std::unordered_map<segment_id, const fold_outcome*> refused; // a final fails with its sequence
   for (std::size_t i = 0; i < done.records.size(); ++i)
     if (const auto* sequence = std::get_if<sequence_record>(&done.records[i].body);
@@ -241,6 +270,7 @@ void write_machine::finish_completion(completion_id id, const fold_outcome& outc
   if (const auto found = finalizing_.find(done.key); found != finalizing_.end() && found->second == id)
     finalizing_.erase(found);
 
+  failure overtaken{errc::cancelled, "the segment was cancelled before it was durable"};
   write_answer reply;
   reply.count = done.count;
   switch (outcome.what) {
@@ -254,12 +284,15 @@ void write_machine::finish_completion(completion_id id, const fold_outcome& outc
     case fold_outcome::kind::lost: {
       if (done.cancels) { // of an attempt to repeat what is final, and stays so: the key is not cancelled
         forget_cancelled(done.key, done.since);
+        if (done.content) // what was overtaken was a repeat: what it repeats tells
+          overtaken = judge_lost(done, outcome.existing);
         reply.proof = receipt_for(done);
         break;
       }
       if (is_own_attempt(done, outcome.existing))
         forget_attempt(*done.finalizing, done.key, done.since);
-      const auto verdict = judge_lost(done, outcome.existing);
+      const auto verdict = outcome.reason.empty() ? judge_lost(done, outcome.existing)
+                                                  : failure{errc::invalid_message, outcome.reason};
       reply.code = verdict.code;
       reply.message = verdict.message;
       break;
@@ -270,7 +303,7 @@ void write_machine::finish_completion(completion_id id, const fold_outcome& outc
     answers_.push_back(reply);
   }
   for (const auto& ticket : done.overtaken)
-    answer(ticket, errc::cancelled, "the segment was cancelled before it was durable");
+    answer(ticket, overtaken.code, overtaken.message);
 }
 
 /// The attempt has its row, but not all of its sequences.
@@ -287,6 +320,8 @@ failure write_machine::judge_lost(const completion& done, const std::optional<st
     return {errc::storage_error, "an earlier part of the segment is not in the database: archive it again"};
   if (existing->status == segment_status::cancelled)
     return {errc::cancelled, "the segment was cancelled: archive under a new unified id"};
+  if (same_content(*done.content, *existing) && existing->is_damaged)
+    return {errc::damaged, damaged_repeat};
   if (same_content(*done.content, *existing))
     return {errc::success, {}};
   return {errc::duplicate_segment, "the segment key is taken by other content: use a new unified id"};
@@ -320,11 +355,16 @@ void write_machine::answer_look_up(const look_up& asked, const std::optional<sto
     return number < existing->sequences.size() && existing->sequences[number].info == info;
   };
   bool same = false;
-  if (const auto* final = std::get_if<final_request>(&asked.repeat))
+  const auto* final = std::get_if<final_request>(&asked.repeat);
+  if (final != nullptr)
     same = has(final->sequence.info) && existing->sequences.back().info == final->sequence.info
            && existing->file == final->file && existing->meta == final->meta;
   else
     same = has(std::get<next_request>(asked.repeat).sequence.info);
+  if (same && final != nullptr && existing->is_damaged) {
+    answer(*asked.ticket, errc::damaged, damaged_repeat);
+    return;
+  }
   answer(*asked.ticket, same ? errc::success : errc::duplicate_segment,
          same ? "" : "the segment is final, with other content");
 }

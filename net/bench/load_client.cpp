@@ -67,7 +67,7 @@ void load_client_state::greet() {
       fail_with({errc::invalid_message, fmt::format("the node takes sequences of at most {} bytes",
                                                     reply.limits.max_sequence_bytes)});
     node_name_ = reply.node;
-    ids_.emplace(reply.shard);
+    ids_.emplace(reply.ids);
     answered();
   });
 }

@@ -4,6 +4,7 @@
 #include "net/cli/command.hpp"
 #include "net/endpoint.hpp"
 #include "net/size_text.hpp"
+#include "net/unique_middleman.hpp"
 
 #include <algorithm>
 #include <sstream>
@@ -28,18 +29,6 @@ std::optional<load_mode> parse_mode(const std::string& text) {
   if (text == "get")
     return load_mode::get;
   return text == "mixed" ? std::optional{load_mode::mixed} : std::nullopt;
-}
-
-/// The process that an actor lives in, if it is on this machine; else 0.
-pid_t process_of(const caf::node_id& where, const caf::node_id& own) {
-  const auto data_of = [](const caf::node_id& id) {
-    return id ? dynamic_cast<const caf::node_id::default_data*>(&*id) : nullptr;
-  };
-  const auto* theirs = data_of(where);
-  const auto* ours = data_of(own);
-  if (theirs == nullptr || ours == nullptr || theirs->host_id() != ours->host_id())
-    return 0;
-  return static_cast<pid_t>(theirs->process_id());
 }
 
 /// What all processes of a node have taken up to now.
@@ -275,7 +264,7 @@ public:
     if (!found)
       return pass_failure(found);
     if (targets_.empty()) // CAF gives a further system of this process a machine id of its own
-      process_ = process_of(host->host.node(), net.system().node());
+      process_ = process_on_this_machine(host->host.node());
     targets_.push_back({&net.system(), found->node});
     return {};
   }

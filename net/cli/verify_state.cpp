@@ -10,7 +10,7 @@ namespace cairn::cli {
 
 namespace {
 
-constexpr auto kind = "cairn-verify 1";
+constexpr auto kind = "cairn-verify 2";
 
 /// Calls `each` with the name and the place of every count.
 template <class Counts, class Each>
@@ -35,13 +35,24 @@ nlohmann::json as_json(const verify_counts& counts) {
 
 result<verify_state> verify_state::open(std::string path, const node_identity& identity) {
   verify_state state(std::move(path), identity);
-  if (state.path_.empty() || !std::filesystem::exists(state.path_))
+  std::error_code error;
+  if (state.path_.empty() || !std::filesystem::exists(state.path_, error))
+    return state;
+  // It is replaced, and removed in the end, which a device or a directory must not be.
+  if (!std::filesystem::is_regular_file(state.path_, error))
+    return fail(errc::invalid_message, fmt::format("{} is no file: name one, or none yet", state.path_));
+  std::ifstream stored(state.path_);
+  if (!stored)
+    return fail(errc::storage_error, fmt::format("cannot read {}", state.path_));
+  if (stored.peek() == std::ifstream::traits_type::eof()) // made, but nothing was done yet
     return state;
   try {
-    const auto kept = nlohmann::json::parse(std::ifstream(state.path_));
+    const auto kept = nlohmann::json::parse(stored);
     if (kept.at("kind") != kind)
-      return fail(errc::damaged,
-                  fmt::format("{} was not written by this version of `cairn verify`", state.path_));
+      return fail(errc::invalid_message,
+                  fmt::format("{} was not written by this version of `cairn verify`: remove it, or name "
+                              "another file",
+                              state.path_));
     const node_identity of{kept.at("cluster"), kept.at("node"), node_id{kept.at("id").get<std::int32_t>()}};
     if (!(of == identity))
       return fail(errc::conflict, fmt::format("{} is about node {} of cluster {}", state.path_, of.node_name,
@@ -50,9 +61,10 @@ result<verify_state> verify_state::open(std::string path, const node_identity& i
       state.files_.insert(value_file_id{file.get<std::int32_t>()});
     for_each_count(state.counts_,
                    [&](const char* name, std::uint64_t& count) { count = kept.at("counts").at(name); });
-  } catch (const nlohmann::json::exception& error) {
-    return fail(errc::damaged,
-                fmt::format("{} is not what `cairn verify` keeps: {}", state.path_, error.what()));
+  } catch (const nlohmann::json::exception& wrong) {
+    return fail(errc::invalid_message,
+                fmt::format("{} is not what `cairn verify` keeps: remove it, or name another file: {}",
+                            state.path_, wrong.what()));
   }
   return state;
 }
@@ -72,9 +84,12 @@ result<void> verify_state::add(value_file_id file, const verify_counts& counts) 
                             {"files", files},
                             {"counts", as_json(counts_)}};
   const auto written = path_ + ".new";
-  std::error_code error;
-  if (!(std::ofstream(written) << kept << '\n'))
+  std::ofstream out(written);
+  out << kept << '\n';
+  out.close(); // only now a full disk shows
+  if (!out)
     return fail(errc::storage_error, fmt::format("cannot write {}", written));
+  std::error_code error;
   std::filesystem::rename(written, path_, error);
   if (error)
     return fail(errc::storage_error, fmt::format("cannot write {}: {}", path_, error.message()));

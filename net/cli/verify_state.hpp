@@ -17,8 +17,8 @@ nlohmann::json as_json(const verify_counts& counts);
 /// Kept in a file; without a path nothing is kept.
 class verify_state {
 public:
-  /// Reads what an earlier run left, if it was of the same node.
-  /// @error conflict: of another node; damaged: no such file's content
+  /// Reads what an earlier run left, if it was of the same node; an empty file is as good as none.
+  /// @error conflict: of another node; invalid_message: no such file's content, or no file; storage_error
   static result<verify_state> open(std::string path, const node_identity& identity);
 
   [[nodiscard]] const std::set<value_file_id>& files() const { return files_; }

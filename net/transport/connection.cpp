@@ -6,9 +6,11 @@
 #include <new>
 
 #include <caf/io/basp/header.hpp>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace cairn {
@@ -121,6 +123,24 @@ void connection::close_now(std::string_view reason) {
   const self_pointer guard(this);
   spdlog::debug("connection_closed id={} peer=\"{}\" reason=\"{}\"", id_, peer_name_, reason);
   broke();
+}
+
+void connection::stop_reading() {
+  is_ending_ = true;
+  pause();
+}
+
+/// Also what lies in the kernel: it is dropped when a socket is closed in which received bytes lie unread.
+std::uint64_t connection::untaken_bytes() const {
+  const auto fd = event_handler::fd();
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_state == TCP_CLOSE)
+    return 0; // nothing can be taken any more
+  int in_kernel = 0;
+  if (::ioctl(fd, SIOCOUTQ, &in_kernel) != 0)
+    in_kernel = 0;
+  return unsent_.size_bytes() + static_cast<std::uint64_t>(in_kernel);
 }
 
 /// Nothing more comes or goes: CAF is told, and the loop lets go.
@@ -341,6 +361,8 @@ void connection::begin_frame() {
 
 /// A client takes whatever its node sends: it has asked for it.
 bool connection::may_read() const {
+  if (is_ending_)
+    return false;
   if (role_ == frame_role::client)
     return true;
   const auto& limits = table_->limits();
@@ -355,6 +377,7 @@ void connection::pause() {
   if (is_paused_ || detached())
     return;
   is_paused_ = true;
+  paused_at_ = table_->next_pause();
   event_handler::passivate();
   table_->watch_releases();
   backend().post([self = self_pointer(this)] { self->reconsider(); }); // what was released in between
@@ -422,14 +445,27 @@ void connection::write_all() {
     backend().del(operation::write, event_handler::fd(), this);
   if (is_closing_)
     stream_.finish();
-  reconsider();
+  if (is_paused_)
+    table_->reconsider_paused(); // not this one alone: others may have waited longer for room
 }
 
 void connection::count_unsent() { account_->set_unsent(unsent_.size_bytes()); }
 
 // --- limits ---
 
-void connection::sweep(steady_time now) {
+/// Whether the frame came too slowly to end in time, as of now: a large one has room of which others may be
+/// in need.
+bool connection::is_behind(steady_time now) const {
+  const auto& limits = table_->limits();
+  const auto elapsed = now - frame_begun_;
+  if (elapsed <= limits.frame_grace)
+    return false;
+  const auto share = std::chrono::duration<double>(elapsed - limits.frame_grace)
+                     / std::chrono::duration<double>(limits.frame_limit);
+  return static_cast<double>(payload_filled_) < share * static_cast<double>(header_.payload_bytes);
+}
+
+void connection::sweep(steady_time now, bool is_room_scarce) {
   const auto& limits = table_->limits();
   const auto has_unsent = account_->unsent_bytes() != 0;
   if (is_closing_) {
@@ -445,6 +481,8 @@ void connection::sweep(steady_time now) {
       return close_now("no handshake in time");
     if (is_mid_frame && now - frame_begun_ > limits.frame_limit)
       return close_now("a frame does not end");
+    if (is_mid_frame && charge_ && is_room_scarce && is_behind(now))
+      return close_now("a frame comes slowly, and others wait for its room");
     if (!is_mid_frame && !has_unsent && account_->held_bytes() == 0 && now - last_read_ > limits.idle_limit)
       return close_now("idle for too long");
   }

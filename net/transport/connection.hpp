@@ -50,10 +50,17 @@ public:
 
   /// Ends it now, whatever is unsent.
   void close_now(std::string_view reason);
+  /// Reads nothing more; what is unsent still goes.
+  void stop_reading();
+  /// Bytes that the peer's machine has not acknowledged.
+  [[nodiscard]] std::uint64_t untaken_bytes() const;
+  /// When it stopped reading; an order among those that are paused.
+  [[nodiscard]] std::uint64_t paused_at() const { return paused_at_; }
   /// Goes on reading if what made it stop is over.
   void reconsider();
   /// Ends it if it has outstayed a limit; gives memory back that it has not used lately.
-  void sweep(steady_time now);
+  /// @param is_room_scarce others wait for room: a large frame that comes too slowly loses its own
+  void sweep(steady_time now, bool is_room_scarce);
 
   // --- caf::io::scribe ---
 
@@ -84,6 +91,7 @@ private:
   bool take_header(std::span<const char>& bytes);
   bool begin_payload();
   void claim_room();
+  [[nodiscard]] bool is_behind(steady_time now) const;
   bool finish_frame();
   bool deliver_frame();
   bool drop_or_close(frame_verdict verdict);
@@ -114,6 +122,8 @@ private:
   self_pointer writing_self_; ///< likewise for writing
   bool is_started_ = false;
   bool is_paused_ = false;
+  std::uint64_t paused_at_ = 0;
+  bool is_ending_ = false;      ///< reads nothing more
   bool is_settling_ = false;    ///< it has greeted in this turn of the loop: what follows waits for the next
   std::vector<char> kept_back_; ///< of it, what was read already
   bool is_closing_ = false;     ///< unsent bytes still go, then it ends

@@ -122,6 +122,21 @@ void connection_table::close_all(std::string_view reason) {
     each->close_now(reason);
 }
 
+void connection_table::stop_reading() {
+  for (const auto& each : all())
+    each->stop_reading();
+}
+
+connection_table::untaken connection_table::count_untaken() const {
+  untaken sum;
+  for (const auto& [id, each] : connections_)
+    if (const auto bytes = each->untaken_bytes(); bytes != 0) {
+      sum.bytes += bytes;
+      ++sum.connections;
+    }
+  return sum;
+}
+
 void connection_table::evict_one() {
   connection* oldest = nullptr;
   for (const auto& [id, each] : connections_)
@@ -132,8 +147,9 @@ void connection_table::evict_one() {
 }
 
 void connection_table::sweep(steady_time now) {
+  const auto is_room_scarce = is_watching_ && totals_->held_bytes() > limits_.max_total_held_bytes;
   for (const auto& each : all())
-    each->sweep(now);
+    each->sweep(now, is_room_scarce);
   buffers_->rest();
   spares_->rest();
   reconsider_paused();
@@ -156,12 +172,15 @@ void connection_table::watch_releases() {
   }));
 }
 
+/// In the order in which they stopped: else those that come first here would get all room that is released.
 void connection_table::reconsider_paused() {
   if (!is_watching_)
     return;
-  for (const auto& each : all())
-    if (each->is_paused())
-      each->reconsider();
+  auto waiting = all();
+  std::erase_if(waiting, [](const connection_pointer& each) { return !each->is_paused(); });
+  std::ranges::sort(waiting, {}, &connection::paused_at);
+  for (const auto& each : waiting)
+    each->reconsider();
   const auto paused = [](const auto& entry) { return entry.second->is_paused(); };
   if (std::none_of(connections_.begin(), connections_.end(), paused)) {
     totals_->set_release_watcher(nullptr);

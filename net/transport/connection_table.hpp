@@ -59,18 +59,28 @@ public:
   void forget_last_hop();
   void close(std::uint64_t id, std::string_view reason);
   void close_all(std::string_view reason);
+  /// Of all connections: see connection.
+  void stop_reading();
+  /// What peers have not taken, and how many of them.
+  struct untaken {
+    std::uint64_t bytes = 0;
+    std::size_t connections = 0;
+  };
+  [[nodiscard]] untaken count_untaken() const;
   /// Ends the oldest connection that has not greeted, to make room.
   void evict_one();
   void sweep(steady_time now);
   /// A connection has stopped reading: look again whenever something is released.
   void watch_releases();
+  /// Has each go on that may.
+  void reconsider_paused();
+  std::uint64_t next_pause() { return ++last_pause_; }
   [[nodiscard]] std::vector<char>& scratch() { return scratch_; }
   [[nodiscard]] frame_buffer_pool& buffers() { return *buffers_; }
   [[nodiscard]] const std::shared_ptr<spare_buffers>& spares() const { return spares_; }
 
 private:
   [[nodiscard]] caf::io::basp_broker* living_broker() const;
-  void reconsider_paused();
   void forget_node(const std::string& node);
   [[nodiscard]] std::vector<connection_pointer> all() const;
 
@@ -86,7 +96,8 @@ private:
   const std::shared_ptr<frame_buffer_pool> buffers_ =
     std::make_shared<frame_buffer_pool>(std::size_t{32} << 20U); ///< outlived by what is in use
   const std::shared_ptr<spare_buffers> spares_ = std::make_shared<spare_buffers>(); ///< for what is sent
-  bool is_watching_ = false;
+  bool is_watching_ = false; ///< some connection is paused
+  std::uint64_t last_pause_ = 0;
 };
 
 } // namespace cairn

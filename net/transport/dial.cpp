@@ -1,7 +1,5 @@
 #include "net/transport/dial.hpp"
 
-#include "net/transport/resolve.hpp"
-
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -65,17 +63,24 @@ result<void> shake_hands(SSL* session, int fd, steady_time deadline) {
 
 } // namespace
 
+result<posix::unique_fd> connect_to_any(const std::vector<resolved_address>& addresses,
+                                        steady_time deadline) {
+  result<posix::unique_fd> fd = fail(errc::not_found, "it has no address");
+  for (std::size_t at = 0; at < addresses.size() && !fd; ++at) {
+    // One that does not answer at all must leave time for those behind it.
+    const auto now = std::chrono::steady_clock::now();
+    const auto share = (deadline - now) / static_cast<std::int64_t>(addresses.size() - at);
+    fd = connect_to(addresses[at], now + share);
+  }
+  return fd;
+}
+
 result<connected_socket> dial(const host_port& where, const tls_context* tls, const std::string& peer_name,
                               steady_time deadline) {
   auto addresses = resolve(where);
   if (!addresses)
     return pass_failure(addresses);
-  result<posix::unique_fd> fd = fail(errc::not_found, "it has no address");
-  for (const auto& address : *addresses) {
-    fd = connect_to(address, deadline);
-    if (fd)
-      break;
-  }
+  auto fd = connect_to_any(*addresses, deadline);
   if (!fd)
     return pass_failure(fd);
   connected_socket connected;

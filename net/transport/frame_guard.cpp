@@ -1,12 +1,15 @@
 #include "net/transport/frame_guard.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <new>
 #include <optional>
 
 #include <caf/atom.hpp>
 #include <caf/io/basp/header.hpp>
 #include <caf/io/basp/message_type.hpp>
+#include <caf/message_id.hpp>
 
 namespace cairn {
 
@@ -79,10 +82,61 @@ std::optional<std::string_view> type_names(cursor& in) {
   return in.text(max_type_name_bytes);
 }
 
+constexpr std::string_view own_prefix = "@<>+cairn::";
+
+/// What a client may send, in byte order. None of them carries an actor's handle, of which CAF would make a
+/// proxy, and a route to whatever process the handle says that it belongs to.
+constexpr std::array<std::string_view, 27> requests{
+  "abort_conjoined_archive",
+  "add_node",
+  "archive_key_cancel",
+  "archive_key_entire",
+  "archive_key_final",
+  "archive_key_next",
+  "archive_key_start",
+  "destroy_key",
+  "end_node",
+  "find_node",
+  "finish_conjoined_archive",
+  "gateway_start",
+  "get_status",
+  "heartbeat",
+  "hello",
+  "list_handoffs",
+  "list_hosted",
+  "list_keys",
+  "list_nodes",
+  "list_versions",
+  "lookup",
+  "purge",
+  "retrieve_next",
+  "retrieve_start",
+  "start_conjoined_archive",
+  "start_node",
+  "sync_value_file",
+};
+static_assert(std::ranges::is_sorted(requests));
+
 /// One message of Cairn's own. Their types check every length against the frame while they are read.
 bool is_own_message(std::string_view names) {
-  constexpr std::string_view prefix = "@<>+cairn::";
-  return names.starts_with(prefix) && names.find('+', prefix.size()) == std::string_view::npos;
+  return names.starts_with(own_prefix) && names.find('+', own_prefix.size()) == std::string_view::npos;
+}
+
+bool is_own_request(std::string_view names) {
+  return names.starts_with(own_prefix)
+         && std::ranges::binary_search(requests, names.substr(own_prefix.size()));
+}
+
+/// Whether CAF itself numbers messages so. It takes a message's queue from its number, and reads what lies in
+/// the queues of streams as stream messages, whatever they are. A response finds its question by the number
+/// alone, whoever sends it; a node asks its clients nothing.
+bool is_message_number(std::uint64_t number, frame_role role) {
+  const caf::message_id id(number);
+  if (id.is_stream_message() || id.is_answered())
+    return false;
+  if (id.is_response())
+    return role == frame_role::client && id.request_id().integer_value() != 0;
+  return id.is_async() || id.is_request();
 }
 
 /// An error without context, or with texts in it.
@@ -126,7 +180,11 @@ frame_verdict frame_guard::judge_header(std::span<const char> bytes, frame_heade
     return refuse(frame_verdict::close, "the first frame is not a handshake");
   auto max_bytes = max_control_bytes;
   switch (operation) {
-    case message_type::direct_message: max_bytes = max_payload_bytes_; break;
+    case message_type::direct_message:
+      max_bytes = max_payload_bytes_;
+      if (!is_message_number(header.operation_data, role_))
+        return refuse(frame_verdict::close, "a message numbered as none is sent here");
+      break;
     case message_type::client_handshake:
     case message_type::server_handshake:
       if (operation != handshake)
@@ -188,10 +246,31 @@ frame_verdict frame_guard::judge_notice(const frame_header& header, std::span<co
     return refuse(frame_verdict::drop, "a notice between other nodes");
   if (is_down && !is_plain_error(in))
     return refuse(frame_verdict::drop, "a notice with more than an error");
+  if (is_down)
+    sources_.erase(header.source_actor); // CAF ends its proxy, and the node the session that monitors it
   return frame_verdict::pass;
 }
 
 frame_verdict frame_guard::judge_message(const frame_header& header, std::span<const char> payload) {
+  const auto verdict = judge_content(header, payload);
+  return verdict == frame_verdict::pass ? admit_source(header.source_actor) : verdict;
+}
+
+/// Clients that ask from a new actor each time keep within the bound: CAF tells of each that ends.
+frame_verdict frame_guard::admit_source(std::uint64_t source_actor) {
+  if (role_ == frame_role::client || source_actor == 0 || sources_.contains(source_actor))
+    return frame_verdict::pass;
+  if (sources_.size() == max_sources)
+    return refuse(frame_verdict::close, "more actors than one connection may have");
+  try {
+    sources_.insert(source_actor);
+  } catch (const std::bad_alloc&) {
+    return refuse(frame_verdict::close, "no memory for one more actor");
+  }
+  return frame_verdict::pass;
+}
+
+frame_verdict frame_guard::judge_content(const frame_header& header, std::span<const char> payload) {
   cursor in(payload);
   const auto stages = in.length();
   if (!stages || *stages != 0)
@@ -204,12 +283,15 @@ frame_verdict frame_guard::judge_message(const frame_header& header, std::span<c
       return frame_verdict::pass;
     return refuse(frame_verdict::drop, "a message to a service that is not offered");
   }
+  if (role_ == frame_role::server)
+    return is_own_request(*names) ? frame_verdict::pass
+                                  : refuse(frame_verdict::drop, "a message that is no request");
   if (is_own_message(*names))
     return frame_verdict::pass;
   if (*names == "@<>+@error" && is_plain_error(in))
     return frame_verdict::pass;
   // The answer to a spawn request.
-  if (role_ == frame_role::client && *names == "@<>+@strong_actor_ptr")
+  if (*names == "@<>+@strong_actor_ptr")
     return frame_verdict::pass;
   return refuse(frame_verdict::drop, "a message of a type that is not taken");
 }

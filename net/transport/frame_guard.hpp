@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 
 namespace cairn {
 
@@ -30,13 +31,16 @@ struct frame_header {
 
 enum class frame_role : std::uint8_t { server, client };
 
-/// One connection's frames, in order. A pure state machine: no I/O, no allocation that depends on what a
-/// frame claims, never throws.
+/// One connection's frames, in order. A pure state machine: no I/O, never throws; of what a frame claims it
+/// keeps the peer's name and max_sources numbers at most.
 class frame_guard {
 public:
   static constexpr std::size_t header_bytes = 32;
   /// Of a handshake, and of notices about actors.
   static constexpr std::uint32_t max_control_bytes = 64 * 1024;
+  /// Actors of a client that send to this process and have not ended: CAF makes a proxy for each, and a node
+  /// a session for each that says hello.
+  static constexpr std::size_t max_sources = 4'096;
 
   /// @param self this process's node id as CAF writes it
   frame_guard(frame_role role, std::uint32_t max_payload_bytes, std::string self)
@@ -61,11 +65,14 @@ private:
   frame_verdict judge_handshake(std::span<const char> payload);
   frame_verdict judge_notice(const frame_header& header, std::span<const char> payload);
   frame_verdict judge_message(const frame_header& header, std::span<const char> payload);
+  frame_verdict judge_content(const frame_header& header, std::span<const char> payload);
+  frame_verdict admit_source(std::uint64_t source_actor);
 
   frame_role role_;
   std::uint32_t max_payload_bytes_;
   std::string self_;
   std::string peer_;
+  std::unordered_set<std::uint64_t> sources_; ///< of a server: the client's actors of which CAF has a proxy
   std::string_view reason_;
 };
 

@@ -1,7 +1,5 @@
 #include "net/transport/listener.hpp"
 
-#include "net/transport/resolve.hpp"
-
 #include <algorithm>
 
 #include <netinet/in.h>
@@ -27,23 +25,55 @@ std::uint16_t port_of(int socket) {
                                              : reinterpret_cast<sockaddr_in&>(address).sin_port);
 }
 
-result<posix::unique_fd> listen_at(const resolved_address& address, const std::string& name) {
+/// @param is_absent set when it fails because this machine has no such address
+result<posix::unique_fd> listen_at(const resolved_address& address, const std::string& name,
+                                   bool& is_absent) {
   posix::unique_fd socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const int on = 1;
-  if (!socket.valid())
+  if (!socket.valid()) {
+    is_absent = errno == EAFNOSUPPORT;
     return posix::fail_errno(name, "socket", errno);
+  }
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (address.family() == AF_INET6)
     ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  if (::bind(socket.get(), address.get(), address.size()) != 0 || ::listen(socket.get(), backlog) != 0)
-    return errno == EADDRINUSE
+  if (::bind(socket.get(), address.get(), address.size()) != 0 || ::listen(socket.get(), backlog) != 0) {
+    const auto error = errno;
+    is_absent = error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
+    return error == EADDRINUSE
              ? fail(errc::conflict, fmt::format("cannot listen on {}: the port is in use", name))
              : fail(errc::storage_error,
-                    fmt::format("cannot listen on {}: {}", name, std::generic_category().message(errno)));
+                    fmt::format("cannot listen on {}: {}", name, std::generic_category().message(error)));
+  }
   return socket;
 }
 
 } // namespace
+
+result<std::vector<posix::unique_fd>> listen_at_all(std::vector<resolved_address> addresses,
+                                                    const host_port& where) {
+  std::vector<posix::unique_fd> sockets;
+  result<posix::unique_fd> socket = fail(errc::not_found, "it has no address");
+  auto port = where.port;
+  for (auto& address : addresses) {
+    address.set_port(port);
+    const auto name = to_string(host_port{where.host, port});
+    bool is_absent = false;
+    socket = listen_at(address, name, is_absent);
+    if (!socket && !is_absent)
+      return pass_failure(socket);
+    if (!socket) {
+      spdlog::info("address_skipped listen={} family={} reason=\"{}\"", name,
+                   address.family() == AF_INET6 ? "ipv6" : "ipv4", socket.error().message);
+      continue;
+    }
+    port = port_of(socket->get()); // of a free port, the same for all addresses of the name
+    sockets.push_back(std::move(*socket));
+  }
+  if (sockets.empty())
+    return pass_failure(socket);
+  return sockets;
+}
 
 result<std::unique_ptr<listener>>
 listener::open(const host_port& where, std::shared_ptr<const tls_context> tls, peer_policy may_connect,
@@ -51,17 +81,11 @@ listener::open(const host_port& where, std::shared_ptr<const tls_context> tls, p
   auto addresses = resolve(where);
   if (!addresses)
     return pass_failure(addresses);
-  std::vector<posix::unique_fd> sockets;
-  auto port = where.port;
-  for (auto& address : *addresses) {
-    address.set_port(port);
-    auto socket = listen_at(address, to_string(host_port{where.host, port}));
-    if (!socket)
-      return pass_failure(socket);
-    port = port_of(socket->get()); // of a free port, the same for all addresses of the name
-    sockets.push_back(std::move(*socket));
-  }
-  return std::unique_ptr<listener>(new listener(std::move(sockets), port, std::move(tls),
+  auto sockets = listen_at_all(std::move(*addresses), where);
+  if (!sockets)
+    return pass_failure(sockets);
+  const auto port = port_of(sockets->front().get());
+  return std::unique_ptr<listener>(new listener(std::move(*sockets), port, std::move(tls),
                                                 std::move(may_connect), std::move(table), std::move(take)));
 }
 

@@ -4,21 +4,30 @@
 
 #include "net/address.hpp"
 #include "net/transport/connection_table.hpp"
+#include "net/transport/resolve.hpp"
 
 #include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 namespace cairn {
+
+/// Listens at each address that this machine has, all with the same port, also when `where` asks for a free
+/// one. A name may have one of a family that is off here.
+/// @returns one socket or more
+/// @error conflict: the port is in use; storage_error: what else the system says
+result<std::vector<posix::unique_fd>> listen_at_all(std::vector<resolved_address> addresses,
+                                                    const host_port& where);
 
 class listener {
 public:
   /// What is done with a connection that passed; called by the listener's thread.
   using on_connection = std::function<void(connected_socket)>;
 
-  /// Binds to every address of `where.host` (a name, an IPv4 or IPv6 address) and listens.
+  /// Binds to every address of `where.host` (a name, an IPv4 or IPv6 address), see listen_at_all.
   /// @param tls null = plain
   /// @error not_found: the host is not known; conflict: the port is in use; storage_error: what else the
   /// system says

@@ -6,11 +6,14 @@
 
 #include <csignal>
 #include <future>
+#include <thread>
+#include <utility>
 
 #include <caf/io/basp_broker.hpp>
 #include <caf/io/middleman.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
+#include <spdlog/spdlog.h>
 
 namespace cairn {
 
@@ -82,6 +85,29 @@ void transport::stop_listening() {
   stopped.swap(listener_);
 }
 
+std::uint64_t transport::finish_sending(std::chrono::milliseconds limit) {
+  constexpr std::chrono::milliseconds look_interval{10};
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  table_->post([](connection_table& table) { table.stop_reading(); });
+  await_broker(system_.node(), deadline); // which hands answers to the connections
+  bool was_told = false;
+  for (;;) {
+    std::promise<connection_table::untaken> looked;
+    table_->post([&](connection_table& table) { looked.set_value(table.count_untaken()); });
+    const auto left = looked.get_future().get();
+    if (left.bytes == 0)
+      return 0;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      spdlog::warn("answers_not_taken connections={} bytes={} waited_ms={}", left.connections, left.bytes,
+                   limit.count());
+      return left.bytes;
+    }
+    if (!std::exchange(was_told, true))
+      spdlog::info("answers_still_going connections={} bytes={}", left.connections, left.bytes);
+    std::this_thread::sleep_for(look_interval); // lint: allow: the kernel does not tell when all is taken
+  }
+}
+
 result<remote_peer> transport::connect(const host_port& where, std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   for (;;) {
@@ -95,7 +121,7 @@ result<remote_peer> transport::connect(const host_port& where, std::chrono::mill
     // CAF took it for a second one beside a connection whose end it had not worked off, and ended it.
     if (std::chrono::steady_clock::now() >= deadline)
       return fail(errc::timed_out, "its connections end as soon as they are made");
-    await_ends(node, deadline);
+    await_broker(node, deadline);
   }
 }
 
@@ -129,8 +155,9 @@ result<remote_peer> transport::connect_once(const host_port& where, steady_time 
   return out;
 }
 
-/// An end is a message to CAF's broker: when it answers, it has seen those that came before.
-void transport::await_ends(const caf::node_id& node, steady_time deadline) {
+/// The end of a connection is a message to CAF's broker, and so is what an actor sends elsewhere: when it
+/// answers, it has seen those that came before.
+void transport::await_broker(const caf::node_id& node, steady_time deadline) {
   caf::scoped_actor self(system_);
   self->request(table_->broker(), time_until(deadline), caf::get_atom::value, node)
     .receive([](const caf::node_id&, const std::string&, std::uint16_t) {}, [](const caf::error&) {});

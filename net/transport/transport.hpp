@@ -52,6 +52,12 @@ public:
   /// Takes no new connection; those that are open go on.
   void stop_listening();
 
+  /// Before the end: reads nothing more, and waits until the peers' machines have all that actors have sent
+  /// to them by now, for as long as the limit. Logs what is left then; it is lost with the connections.
+  /// Blocks.
+  /// @returns bytes that are left
+  std::uint64_t finish_sending(std::chrono::milliseconds limit);
+
   /// Connects, and learns what is published there. Blocks.
   /// @error not_found: nobody listens; version_mismatch: TLS or the protocol does not fit, the text says
   /// why; timed_out
@@ -74,7 +80,7 @@ public:
 private:
   result<remote_peer> connect_once(const host_port& where, std::chrono::steady_clock::time_point deadline);
   [[nodiscard]] remote_peer settled(remote_peer peer) const;
-  void await_ends(const caf::node_id& node, std::chrono::steady_clock::time_point deadline);
+  void await_broker(const caf::node_id& node, std::chrono::steady_clock::time_point deadline);
   transport(caf::actor_system& system, transport_options options,
             std::shared_ptr<const class tls_context> tls);
 

@@ -30,9 +30,12 @@ struct transport_limits {
 
   std::chrono::milliseconds handshake_limit{5'000}; ///< from accept to the end of both handshakes
   std::chrono::milliseconds frame_limit{30'000};    ///< from a frame's first byte to its last
-  std::chrono::milliseconds idle_limit{300'000};    ///< without a frame
-  std::chrono::milliseconds stall_limit{60'000};    ///< with answers that the client does not take
-  std::chrono::milliseconds sweep_interval{250};    ///< how often these are looked at
+  /// While others wait for room, a large frame must come evenly over frame_limit, but for so long at its
+  /// begin.
+  std::chrono::milliseconds frame_grace{2'000};
+  std::chrono::milliseconds idle_limit{300'000}; ///< without a frame
+  std::chrono::milliseconds stall_limit{60'000}; ///< with answers that the client does not take
+  std::chrono::milliseconds sweep_interval{250}; ///< how often these are looked at
 };
 
 /// Says whether a peer with these names in its certificate may connect. Called by any thread.

@@ -93,7 +93,7 @@ link_fixture::link_fixture() {
 storage_node_actor link_fixture::start_node(node_script& script, std::int32_t shard) {
   script.welcome.cluster = "cluster";
   script.welcome.node = "node-1";
-  script.welcome.shard = shard_number{shard};
+  script.welcome.ids.shard = shard_number{shard};
   host.found.node = spawn(linked_node_stub, &script);
   return host.found.node;
 }
@@ -130,7 +130,9 @@ caf::actor link_fixture::subscribe(std::vector<std::string>& into) {
   auto subscriber = spawn(
     [](caf::event_based_actor*, std::vector<std::string>* told) -> caf::behavior {
       return {
-        [=](const link_connected& m) { told->push_back(fmt::format("connected {}", m.hello.shard.value)); },
+        [=](const link_connected& m) {
+          told->push_back(fmt::format("connected {}", m.hello.ids.shard.value));
+        },
         [=](const link_lost& m) {
           told->push_back(fmt::format("lost {} {}", static_cast<int>(m.what), m.why));
         },

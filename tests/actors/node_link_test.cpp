@@ -71,7 +71,7 @@ TEST_F(NodeLinkTest, FrozenHostThatThawsIsConnectedAgain) {
   step(10s);
   const auto lost = events.size();
   EXPECT_GE(lost, 2U);
-  node.welcome.shard = shard_number{12};
+  node.welcome.ids.shard = shard_number{12};
   thaw();
   step(connect_timeout + 1'620ms);
   EXPECT_EQ(events.back(), "connected 12");

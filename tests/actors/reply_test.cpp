@@ -2,6 +2,8 @@
 #include "core/digest.hpp"
 #include "tests/actors/actor_fixture.hpp"
 
+#include <algorithm>
+
 namespace cairn {
 namespace {
 
@@ -25,6 +27,7 @@ protected:
     options.nodes = sample_nodes();
     options.vitals = vitals;
     options.limits = limits;
+    options.account = account;
     return spawn(cairn::reply, std::move(options));
   }
 
@@ -61,6 +64,7 @@ protected:
 
   node_limits limits;
   std::shared_ptr<node_vitals> vitals = std::make_shared<node_vitals>();
+  std::shared_ptr<connection_account> account; ///< of clients spawned from now on
   writer_inbox inbox;
   std::array<reader_inbox, 2> reader_inboxes;
   writer_actor writer;
@@ -352,6 +356,80 @@ TEST_F(ReplyTest, ReadersHaveEightQuestionsOfAClientAndLateAnswersMakeNoRoom) {
     ASSERT_TRUE(out->reply);
     EXPECT_EQ(out->reply->result, errc::success);
   }
+}
+
+/// A client over a connection, so that what it has not taken counts.
+class RemoteReplyTest : public ReplyTest {
+protected:
+  RemoteReplyTest() {
+    limits.total_window_bytes = 4 * connection_account::drained_bytes;
+    account = std::make_shared<connection_account>(totals);
+    reply = spawn_reply(8);
+    run();
+  }
+
+  void ask_many(std::uint64_t count) {
+    for (std::uint64_t i = 0; i < count; ++i)
+      asked.push_back(ask<lookup_reply>(reply, numbered<lookup>(i, lookup{{}, collection_id{1}, "key", {}})));
+  }
+  void hold_answers(bool holds) {
+    for (auto& each : reader_inboxes)
+      each.answers = !holds;
+  }
+  void let_readers_answer() {
+    hold_answers(false);
+    for (const auto& reader : readers)
+      caf::anon_send(reader, interval_tick{});
+  }
+  std::size_t put_to_readers() const {
+    return reader_inboxes[0].questions.size() + reader_inboxes[1].questions.size();
+  }
+  std::ptrdiff_t answered() const {
+    return std::count_if(asked.begin(), asked.end(),
+                         [](const auto& out) { return out->reply && out->reply->result == errc::success; });
+  }
+  /// All actors wait for something to happen.
+  void expect_rest() {
+    constexpr std::size_t far_more_than_needed = 10'000;
+    scheduler.run(far_more_than_needed);
+    EXPECT_FALSE(scheduler.has_job());
+  }
+
+  std::shared_ptr<admission_totals> totals = std::make_shared<admission_totals>();
+  std::vector<pending_outcome<lookup_reply>> asked;
+};
+
+TEST_F(RemoteReplyTest, RestsWhileReadersHaveAllTheQuestionsTheyMay) {
+  hold_answers(true);
+  ask_many(20);
+  expect_rest();
+  EXPECT_EQ(put_to_readers(), 8U);
+  EXPECT_EQ(answered(), 0);
+  let_readers_answer();
+  expect_rest();
+  EXPECT_EQ(answered(), 20);
+}
+
+TEST_F(RemoteReplyTest, RestsWhileItsAnswersAreNotTakenAndGoesOnAtOnceWhenTheyAre) {
+  account->set_unsent(connection_account::drained_bytes + 1);
+  ask_many(20);
+  expect_rest();
+  EXPECT_EQ(put_to_readers(), 0U);
+  account->set_unsent(connection_account::drained_bytes);
+  expect_rest();
+  EXPECT_EQ(answered(), 20) << "no time has passed";
+}
+
+TEST_F(RemoteReplyTest, RestsWhileAllClientsTakeTooLittleAndGoesOnWithTheNextTick) {
+  connection_account other(totals);
+  other.set_unsent(limits.total_window_bytes);
+  account->set_unsent(1);
+  ask_many(20);
+  expect_rest();
+  EXPECT_EQ(put_to_readers(), 0U);
+  other.set_unsent(0);
+  pass(500ms);
+  EXPECT_EQ(answered(), 20);
 }
 
 TEST_F(ReplyTest, LostWritePathAnswersArchivesAndLeavesQuestions) {

@@ -2,6 +2,8 @@
 
 #include "tests/actors/state_lab.hpp"
 
+#include <algorithm>
+
 #include <caf/send.hpp>
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
@@ -89,6 +91,36 @@ TEST_F(StorageNodeTest, IsBusyWhileItRecovers) {
   expect_serving();
 }
 
+TEST_F(StorageNodeTest, NodeAddedByAnOldSessionAfterARebuildIsKnownToNewOnes) {
+  kill(role::writer);
+  node().run();
+  ASSERT_EQ(node().state().phase, node_phase::ready);
+  ASSERT_EQ(node().call<archive_reply>(add_node{{}, node_id{5}, "late", {}, 0}).result, errc::success);
+
+  caf::anon_send_exit(node().state().sessions.begin()->second.reply, caf::exit_reason::kill);
+  node().run();
+  ASSERT_EQ(node().call<hello_reply>(hello{}).result, errc::success);
+  std::vector<std::string> names;
+  for (const auto& known : node().call<nodes_reply>(list_nodes{}).nodes)
+    names.push_back(known.name);
+  EXPECT_NE(std::find(names.begin(), names.end(), "late"), names.end());
+  EXPECT_NE(std::find(names.begin(), names.end(), "away"), names.end()) << "known before the rebuild";
+}
+
+TEST_F(StorageNodeTest, OfTwoNodesUnderWayWithOneNumberTheSecondIsRefusedAndTheFirstKeepsIt) {
+  const auto first = node().send<archive_reply>(add_node{{}, node_id{5}, "first", {}, 0});
+  const auto second = node().send<archive_reply>(add_node{{}, node_id{5}, "second", {}, 0});
+  node().run();
+  ASSERT_TRUE(first->reply && second->reply);
+  EXPECT_EQ(first->reply->result, errc::success) << first->reply->error_message;
+  EXPECT_EQ(second->reply->result, errc::invalid_message);
+  EXPECT_NE(second->reply->error_message.find("has another name"), std::string::npos)
+    << second->reply->error_message;
+  EXPECT_EQ(node().state().nodes->name_of(node_id{5}), "first");
+  node().restart();
+  EXPECT_EQ(node().state().nodes->name_of(node_id{5}), "first");
+}
+
 TEST_F(StorageNodeTest, ReaderThatDiesIsReplacedAlone) {
   const auto object = lab.new_object(true, {});
   lab.bring(object, "final", hold::filling);
@@ -131,7 +163,7 @@ TEST_F(StorageNodeTest, ReplyActorThatDiesEndsItsSessionAndNoOther) {
   ASSERT_EQ(node().state().sessions.size(), 1U);
   caf::anon_send_exit(node().state().sessions.begin()->second.reply, caf::exit_reason::kill);
   node().run();
-  EXPECT_TRUE(node().state().sessions.empty());
+  EXPECT_EQ(node().state().sessions.size(), 0U);
   const auto object = lab.new_object(true, {});
   EXPECT_EQ(node().call<archive_reply>(entire_of(object)).result, errc::version_mismatch)
     << "hello is due again";

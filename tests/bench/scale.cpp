@@ -35,7 +35,7 @@ constexpr int repeats = 5;
 constexpr std::size_t stored_bytes = 100; ///< of a segment that is there beforehand
 constexpr std::size_t put_bytes = 4'096;
 constexpr std::size_t window = 64;
-constexpr shard_number filling_shard{shard_count - 1}; ///< no lease of node 1 has it
+constexpr id_lease filling_shard{shard_number{shard_count - 1}}; ///< no lease of node 1 has it
 
 template <class T>
 T value_of(result<T> given) {

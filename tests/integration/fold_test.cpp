@@ -517,6 +517,31 @@ TEST_F(FoldTest, NodesCollectionsAndSpacesAreInsertedAndChanged) {
   EXPECT_EQ(database_.query("SELECT versioned FROM cairn.collection"), "f");
 }
 
+TEST_F(FoldTest, NodeNumberKeepsItsFirstNameHoweverOftenItIsApplied) {
+  record_list list;
+  list.add(node_record{node_id{5}, "first", "10.0.0.1", 1})
+    .add(node_record{node_id{5}, "second", "10.0.0.2", 2})
+    .add(node_record{node_id{5}, "first", "10.0.0.3", 3});
+  for (int time = 0; time < 2; ++time) {
+    const auto outcomes = apply(list).records;
+    ASSERT_EQ(outcomes.size(), 3U);
+    EXPECT_EQ(outcomes[0].what, kind::applied);
+    EXPECT_EQ(outcomes[1].what, kind::lost);
+    EXPECT_FALSE(outcomes[1].reason.empty());
+    EXPECT_EQ(outcomes[2].what, kind::applied);
+    EXPECT_EQ(database_.query("SELECT name || ' ' || host || ' ' || port FROM cairn.node"),
+              "first 10.0.0.3 3");
+    set_back();
+  }
+}
+
+TEST_F(FoldTest, NodeNameOfAnotherNumberIsRefused) {
+  record_list list;
+  list.add(node_record{node_id{5}, "taken", {}, 0}).add(node_record{node_id{6}, "taken", {}, 0});
+  EXPECT_EQ(kinds(list), (std::vector{kind::applied, kind::refused}));
+  EXPECT_EQ(database_.query("SELECT count(*) FROM cairn.node"), "1");
+}
+
 TEST_F(FoldTest, RowsOfValueFilesAreInsertedAndClosed) {
   value_file_row row;
   row.id = value_file_id{4};

@@ -26,6 +26,14 @@ protected:
     return database_.query("SELECT count(*) FROM cairn." + table);
   }
 
+  /// A writer's session with a setting of the operator's.
+  [[nodiscard]] std::unique_ptr<node_database> open_with(const std::string& setting) const {
+    auto opened = node_database::open(database_.connection_string() + " options='-c " + setting + "'",
+                                      test_database::identity());
+    EXPECT_TRUE(opened) << opened.error().message;
+    return opened ? std::move(*opened) : nullptr;
+  }
+
   test_database database_;
   std::unique_ptr<node_database> node_ = database_.open();
 };
@@ -234,6 +242,75 @@ TEST_F(NodeDatabaseTest, RecordThatIsNotToBlameIsNotRejected) {
   ASSERT_TRUE(node_->begin_round(round_of(list)));
   ASSERT_TRUE(node_->commit_round());
   EXPECT_EQ(count("segment"), "1");
+}
+
+TEST_F(NodeDatabaseTest, PositionThatAnotherSessionHoldsLockedIsUnavailableInTime) {
+  record_list list;
+  list.add_entire(make_identity(1, 1));
+  const auto other = database_.open();
+  ASSERT_TRUE(other->begin_round(round_of(list)));
+  auto hasty = open_with("lock_timeout=100ms");
+  const auto begun = hasty->begin_round(round_of(list));
+  ASSERT_FALSE(begun);
+  EXPECT_EQ(begun.error().code, errc::database_unavailable) << "not the round's fault: it is tried again";
+  EXPECT_NE(begun.error().message.find("another session"), std::string::npos) << begun.error().message;
+  other->abandon_round();
+  hasty = open_with("lock_timeout=100ms");
+  ASSERT_TRUE(hasty->begin_round(round_of(list)));
+  ASSERT_TRUE(hasty->commit_round());
+  EXPECT_EQ(count("segment"), "1");
+  EXPECT_EQ(count("rejected"), "0");
+}
+
+TEST_F(NodeDatabaseTest, SessionThatIdlesInARoundGivesWayAndItsCommitIsUnavailable) {
+  record_list list;
+  list.add_entire(make_identity(1, 1));
+  const auto idle = open_with("idle_in_transaction_session_timeout=100ms");
+  ASSERT_TRUE(idle->begin_round(round_of(list)));
+  ASSERT_TRUE(node_->begin_round(round_of(list))) << "as soon as the other's lock is gone";
+  ASSERT_TRUE(node_->commit_round());
+  const auto committed = idle->commit_round();
+  ASSERT_FALSE(committed);
+  EXPECT_EQ(committed.error().code, errc::database_unavailable);
+}
+
+TEST_F(NodeDatabaseTest, WritersSessionNeitherIdlesInARoundNorWaitsForALockForEver) {
+  database_.query("CREATE TABLE public.seen (name text, setting text)");
+  database_.query(
+    "CREATE FUNCTION public.see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    " INSERT INTO public.seen SELECT name, setting FROM pg_catalog.pg_settings"
+    " WHERE name IN ('lock_timeout', 'idle_in_transaction_session_timeout'); RETURN NEW; END $$");
+  database_.query("CREATE TRIGGER see BEFORE UPDATE ON cairn.log_position FOR EACH ROW"
+                  " EXECUTE FUNCTION public.see()");
+  record_list list;
+  list.add_entire(make_identity(1, 1));
+  ASSERT_TRUE(node_->begin_round(round_of(list)));
+  ASSERT_TRUE(node_->commit_round());
+  EXPECT_EQ(database_.query("SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM public.seen"),
+            "idle_in_transaction_session_timeout=60000 lock_timeout=30000");
+}
+
+TEST_F(NodeDatabaseTest, StatementsOfALargeRoundStayFarBelowWhatPostgresTakes) {
+  database_.query("CREATE TABLE public.seen (bytes int8)");
+  database_.query("CREATE FUNCTION public.see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO"
+                  " public.seen SELECT sum(length(meta_key) + length(meta_value)) FROM fresh; RETURN NULL;"
+                  " END $$");
+  database_.query("CREATE TRIGGER see AFTER INSERT ON cairn.meta REFERENCING NEW TABLE AS fresh"
+                  " FOR EACH STATEMENT EXECUTE FUNCTION public.see()");
+  metadata meta;
+  for (std::size_t i = 0; i < max_meta_pairs; ++i)
+    meta.emplace("key-" + std::to_string(i), std::string(max_meta_value_bytes, 'v'));
+  record_list list;
+  for (std::int64_t id = 1; id <= 300; ++id)
+    list.add_entire(make_identity(id, static_cast<std::uint64_t>(id)), meta);
+  const auto begun = node_->begin_round(round_of(list));
+  ASSERT_TRUE(begun) << begun.error().message;
+  for (const auto& outcome : begun->records)
+    EXPECT_EQ(outcome.what, kind::applied);
+  ASSERT_TRUE(node_->commit_round());
+  EXPECT_EQ(database_.query("SELECT count(*) FROM cairn.segment WHERE status = 'F'"), "300");
+  EXPECT_EQ(count("meta"), std::to_string(300 * max_meta_pairs));
+  EXPECT_EQ(database_.query("SELECT max(bytes) < 16 << 20 FROM public.seen"), "t");
 }
 
 TEST_F(NodeDatabaseTest, SessionThatEndsInARoundIsUnavailable) {

@@ -1,60 +1,19 @@
-/// A node as its clients see it: real actors, real disk, real PostgreSQL.
+/// What a node stores comes back, and what its replies promise holds.
 
-#include "core/clock.hpp"
 #include "core/log/scanner.hpp"
-#include "core/log/value_file_row.hpp"
-#include "core/store/file_spaces.hpp"
-#include "tests/harness/archives.hpp"
-#include "tests/harness/host_process.hpp"
-#include "tests/harness/local_node.hpp"
+#include "tests/integration/node_fixture.hpp"
 
-#include <algorithm>
 #include <limits>
-#include <set>
 
 #include <caf/event_based_actor.hpp>
 #include <caf/scoped_actor.hpp>
 #include <fmt/format.h>
-#include <gtest/gtest.h>
-#include <pqxx/pqxx>
-#include <spdlog/spdlog.h>
 
 namespace cairn {
 namespace {
 
 using namespace harness;
 using namespace std::chrono_literals;
-
-constexpr std::size_t mebibyte = 1U << 20U;
-
-std::string value_file_of(const local_node& node, value_file_id id) {
-  return value_file_path(node.settings().data_directory + "/spaces", space_id{1}, id);
-}
-
-/// A node that its tests share; each has clients of its own.
-class NodeTest : public testing::Test {
-protected:
-  static void SetUpTestSuite() {
-    spdlog::set_level(spdlog::level::warn);
-    directory_ = std::make_unique<scratch_directory>();
-    node_ = std::make_unique<local_node>(settings_in(*directory_ / "node"));
-    ASSERT_EQ(node_->start().result, errc::success) << node_->start().error_message;
-  }
-  static void TearDownTestSuite() {
-    node_.reset();
-    directory_.reset();
-  }
-  static local_node& node() { return *node_; }
-  static pqxx::connection database() {
-    return pqxx::connection(database_of(node_->settings().data_directory));
-  }
-
-  std::unique_ptr<client> client_ = node_->attach();
-
-private:
-  static inline std::unique_ptr<scratch_directory> directory_;
-  static inline std::unique_ptr<local_node> node_;
-};
 
 // --- the way there and back ---
 
@@ -205,11 +164,111 @@ TEST_F(NodeTest, WhatIsNotThereIsNotFound) {
 TEST_F(NodeTest, RetrievalTellsWhichSequencesItHas) {
   const auto object = make_object(*client_, "retrieval", {10, 20});
   ASSERT_EQ(archive(*client_, object).result, errc::success);
-  const auto first = retrieve(*client_, "retrieval").first;
+  retrieve_start question;
+  question.segment = object.key();
+  const auto first = ask<retrieve_reply>(*client_, question);
   EXPECT_EQ(ask<retrieve_reply>(*client_, retrieve_next{{}, first.retrieval, 2}).result,
             errc::invalid_message);
   EXPECT_EQ(ask<retrieve_reply>(*client_, retrieve_next{{}, first.retrieval, -1}).result,
             errc::invalid_message);
+}
+
+TEST_F(NodeTest, RetrievalIsOpenUntilEachSequenceWasGivenInWhateverOrder) {
+  const auto object = make_object(*client_, "given", {10, 20, 30});
+  ASSERT_EQ(archive(*client_, object).result, errc::success);
+  retrieve_start question;
+  question.segment = object.key();
+  const auto opened = ask<retrieve_reply>(*client_, question);
+  ASSERT_NE(opened.retrieval, 0U);
+  const auto next = [&](std::int32_t number) {
+    return ask<retrieve_reply>(*client_, retrieve_next{{}, opened.retrieval, number});
+  };
+  for (int time = 0; time < 2; ++time) {
+    const auto last = next(2);
+    ASSERT_EQ(last.result, errc::success) << last.error_message;
+    EXPECT_EQ(last.sequence.info, describe(object.sequences[2], 2));
+    EXPECT_EQ(last.sequence_count, 3);
+    EXPECT_EQ(last.retrieval, opened.retrieval) << "one is missing";
+  }
+  const auto middle = next(1);
+  ASSERT_EQ(middle.result, errc::success) << middle.error_message;
+  EXPECT_EQ(middle.sequence.info, describe(object.sequences[1], 1));
+  EXPECT_EQ(middle.retrieval, 0U);
+  EXPECT_EQ(next(1).result, errc::not_found) << "closed at once, not when it is idle";
+  EXPECT_EQ(next(2).result, errc::not_found);
+}
+
+TEST_F(NodeTest, RetrievalOfARangeClosesWithTheSequencesOfTheRange) {
+  const auto object = make_object(*client_, "given/range", {100, 200, 300, 400});
+  ASSERT_EQ(archive(*client_, object).result, errc::success);
+  retrieve_start question;
+  question.segment = object.key();
+  question.range = {150, 350};
+  const auto opened = ask<retrieve_reply>(*client_, question);
+  ASSERT_EQ(opened.result, errc::success) << opened.error_message;
+  EXPECT_EQ(opened.first_sequence, 1);
+  EXPECT_EQ(opened.last_sequence, 2);
+  EXPECT_EQ(ask<retrieve_reply>(*client_, retrieve_next{{}, opened.retrieval, 0}).result,
+            errc::invalid_message);
+  const auto last = ask<retrieve_reply>(*client_, retrieve_next{{}, opened.retrieval, 2});
+  ASSERT_EQ(last.result, errc::success) << last.error_message;
+  EXPECT_EQ(last.sequence_count, 4);
+  EXPECT_EQ(last.sequence.info, describe(object.sequences[2], 2));
+  EXPECT_EQ(last.sequence.data.size(), 51U);
+  EXPECT_EQ(last.retrieval, 0U);
+  EXPECT_EQ(ask<retrieve_reply>(*client_, retrieve_next{{}, opened.retrieval, 2}).result, errc::not_found);
+}
+
+TEST_F(NodeTest, PartsThatClaimHugeSizesSpoilNoList) {
+  constexpr auto huge = std::numeric_limits<std::int64_t>::max();
+  auto part = make_object(*client_, "huge/parts", {10});
+  const auto plain = make_object(*client_, "huge/plain", {10});
+  for (const auto number : {1, 2}) {
+    part.segment.conjoined_part = number;
+    part.file.size_bytes = huge;
+    ASSERT_EQ(archive(*client_, part).result, errc::success);
+  }
+  ASSERT_EQ(archive(*client_, plain).result, errc::success);
+  const auto& segment = part.segment;
+  ASSERT_EQ(ask<archive_reply>(*client_,
+                               finish_conjoined_archive{
+                                 {}, segment.collection, segment.key, segment.version, segment.timestamp, {}})
+              .result,
+            errc::success);
+
+  const auto listed = ask<list_reply>(*client_, list_keys{{}, segment.collection, "huge/", {}, 10});
+  ASSERT_EQ(listed.result, errc::success) << listed.error_message;
+  ASSERT_EQ(listed.keys.size(), 2U);
+  EXPECT_EQ(listed.keys[0].key, "huge/parts");
+  EXPECT_EQ(listed.keys[0].size_bytes, huge);
+  EXPECT_EQ(listed.keys[1].key, "huge/plain");
+  EXPECT_EQ(listed.keys[1].size_bytes, 10);
+  const auto found = look_up(*client_, "huge/parts");
+  ASSERT_EQ(found.result, errc::success) << found.error_message;
+  EXPECT_EQ(found.file.size_bytes, huge);
+  EXPECT_EQ(found.segments.size(), 2U);
+  EXPECT_EQ(ask<list_reply>(*client_, list_versions{{}, segment.collection, "huge/", {}, {}, 10}).keys.size(),
+            2U);
+}
+
+TEST_F(NodeTest, OfTwoNodesAddedWithOneNumberTheFirstIsKnownAndTheOtherRefused) {
+  std::vector<pending_reply<archive_reply>> under_way;
+  for (const auto* name : {"added-first", "added-second"})
+    under_way.push_back(client_->send<archive_reply>(add_node{{}, node_id{41}, name, {}, 0}));
+  const auto first = under_way[0]();
+  const auto second = under_way[1]();
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->result, errc::success) << first->error_message;
+  EXPECT_EQ(second->result, errc::invalid_message);
+  EXPECT_NE(second->error_message.find("another number"), std::string::npos) << second->error_message;
+  std::vector<std::string> names;
+  for (const auto& known : ask<nodes_reply>(*client_, list_nodes{}).nodes)
+    if (known.node == node_id{41})
+      names.push_back(known.name);
+  EXPECT_EQ(names, std::vector<std::string>{"added-first"});
+  pqxx::connection connection = database();
+  pqxx::nontransaction query(connection);
+  EXPECT_EQ(query.exec1("SELECT name FROM cairn.node WHERE id = 41")[0].as<std::string>(), "added-first");
 }
 
 TEST_F(NodeTest, KeysAreListedInByteOrderPageByPage) {
@@ -248,227 +307,6 @@ TEST_F(NodeTest, KeysAreListedInByteOrderPageByPage) {
   for (const auto limit : {0, -1, max_list_limit + 1})
     EXPECT_EQ(ask<list_reply>(*client_, list_keys{{}, collection_id{1}, {}, {}, limit}).result,
               errc::invalid_message);
-}
-
-// --- who may speak ---
-
-TEST_F(NodeTest, HelloThatDoesNotFitIsRefused) {
-  caf::scoped_actor self(node().system());
-  const auto say = [&](const hello& message) {
-    hello_reply out;
-    self->request(node().handle(), 60s, message)
-      .receive([&](const hello_reply& reply) { out = reply; },
-               [](const caf::error&) { FAIL() << "no reply to hello"; });
-    return out;
-  };
-  hello message;
-  message.version = wire_version + 1;
-  const auto other_version = say(message);
-  EXPECT_EQ(other_version.result, errc::version_mismatch);
-  EXPECT_NE(other_version.error_message.find(std::to_string(wire_version + 1)), std::string::npos);
-  message.version = wire_version;
-  message.cluster = "elsewhere";
-  const auto other_cluster = say(message);
-  EXPECT_EQ(other_cluster.result, errc::version_mismatch);
-  EXPECT_NE(other_cluster.error_message.find("elsewhere"), std::string::npos);
-  message.cluster = node().settings().cluster_name;
-  const auto welcome = say(message);
-  EXPECT_EQ(welcome.result, errc::success);
-  EXPECT_EQ(welcome.node, node().settings().node_name);
-  EXPECT_EQ(say(message).shard, welcome.shard) << "a second hello keeps the lease";
-}
-
-TEST_F(NodeTest, RequestWithoutHelloIsRefused) {
-  caf::scoped_actor self(node().system());
-  auto message = entire_of(make_object(*client_, "unannounced", {10}));
-  message.env = {"tag", "request", 7, {}};
-  self->request(node().handle(), 60s, message)
-    .receive(
-      [&](const archive_reply& reply) {
-        EXPECT_EQ(reply.result, errc::version_mismatch);
-        EXPECT_EQ(reply.env, message.env);
-        EXPECT_NE(reply.error_message.find("hello"), std::string::npos);
-      },
-      [](const caf::error&) { FAIL() << "no reply"; });
-  self->request(node().handle(), 60s, lookup{{}, collection_id{1}, "unannounced", {}})
-    .receive([](const lookup_reply& reply) { EXPECT_EQ(reply.result, errc::version_mismatch); },
-             [](const caf::error&) { FAIL() << "no reply"; });
-  EXPECT_EQ(look_up(*client_, "unannounced").result, errc::not_found);
-}
-
-TEST_F(NodeTest, ClientsLeaseDifferentShards) {
-  const auto other = node().attach();
-  EXPECT_NE(client_->node().shard, other->node().shard);
-  EXPECT_NE(client_->next_unified_id(), other->next_unified_id());
-}
-
-// --- what is not taken ---
-
-struct bad_message {
-  std::string name;
-  errc expected;
-  std::function<void(archive_key_entire&)> spoil;
-};
-
-TEST_F(NodeTest, EveryWrongFieldIsRefusedAndLeavesNothingBehind) {
-  const auto rows = [](pqxx::connection& connection) {
-    pqxx::nontransaction query(connection);
-    return query
-      .exec1("SELECT (SELECT count(*) FROM cairn.segment) + (SELECT count(*) FROM cairn.segment_sequence)"
-             " + (SELECT count(*) FROM cairn.meta) + (SELECT count(*) FROM cairn.rejected)")[0]
-      .as<std::int64_t>();
-  };
-  using entire = archive_key_entire;
-  const auto invalid = errc::invalid_message;
-  const std::vector<bad_message> messages{
-    {"collection 0", invalid, [](entire& m) { m.segment.collection = collection_id{0}; }},
-    {"negative collection", invalid, [](entire& m) { m.segment.collection = collection_id{-4}; }},
-    {"no key", invalid, [](entire& m) { m.segment.key.clear(); }},
-    {"long key", invalid, [](entire& m) { m.segment.key.assign(max_key_bytes + 1, 'k'); }},
-    {"key with NUL", invalid, [](entire& m) { m.segment.key = std::string("a\0b", 3); }},
-    {"key not UTF-8", invalid, [](entire& m) { m.segment.key = "\xC3("; }},
-    {"key with surrogate", invalid, [](entire& m) { m.segment.key = "\xED\xA0\x80"; }},
-    {"unified id 0", invalid, [](entire& m) { m.segment.version = unified_id{0}; }},
-    {"unified id of 64 bits", invalid, [](entire& m) { m.segment.version.value |= 1ULL << 63U; }},
-    {"time past year 9999", invalid,
-     [](entire& m) { m.segment.timestamp.value = std::numeric_limits<std::int64_t>::max(); }},
-    {"time before year 1", invalid,
-     [](entire& m) { m.segment.timestamp.value = std::numeric_limits<std::int64_t>::min(); }},
-    {"negative part", invalid, [](entire& m) { m.segment.conjoined_part = -1; }},
-    {"segment number 0", invalid, [](entire& m) { m.segment.segment_num = 0; }},
-    {"segment number 256", invalid, [](entire& m) { m.segment.segment_num = 256; }},
-    {"sequence number 1", invalid, [](entire& m) { m.sequence.sequence_num = 1; }},
-    {"padding past the size", invalid,
-     [](entire& m) { m.sequence.padding_bytes = m.sequence.size_bytes + 1; }},
-    {"negative file size", invalid, [](entire& m) { m.file.size_bytes = -1; }},
-    {"65 pairs", invalid,
-     [](entire& m) {
-       for (int i = 0; i < 65; ++i)
-         m.meta.emplace(std::to_string(i), "");
-     }},
-    {"empty metadata key", invalid, [](entire& m) { m.meta.emplace("", "value"); }},
-    {"long metadata key", invalid, [](entire& m) { m.meta.emplace(std::string(1025, 'k'), ""); }},
-    {"long metadata value", invalid, [](entire& m) { m.meta.emplace("k", std::string(1025, 'v')); }},
-    {"metadata with NUL", invalid, [](entire& m) { m.meta.emplace("k", std::string("\0", 1)); }},
-    {"long client tag", invalid, [](entire& m) { m.env.user_request_id.assign(256, 'u'); }},
-    {"no source node", errc::unknown_node, [](entire& m) { m.nodes.source.clear(); }},
-    {"unknown source node", errc::unknown_node, [](entire& m) { m.nodes.source = "stranger"; }},
-    {"unknown handoff node", errc::unknown_node, [](entire& m) { m.nodes.handoff = "stranger"; }},
-    {"size one less", errc::size_mismatch, [](entire& m) { --m.sequence.size_bytes; }},
-    {"data cut short", errc::size_mismatch, [](entire& m) { m.data = m.data.slice(0, m.data.size() - 1); }},
-    {"no data", errc::size_mismatch, [](entire& m) { m.data = {}; }},
-    {"other MD5", errc::md5_mismatch, [](entire& m) { m.sequence.md5[3] ^= 1; }},
-    {"other Adler-32", errc::adler32_mismatch, [](entire& m) { m.sequence.adler32 += 1; }},
-    {"other data", errc::md5_mismatch, [](entire& m) { m.data = bytes_of_seed(m.data.size(), 42); }},
-    {"too long", invalid,
-     [](entire& m) {
-       m.data = bytes_of_seed(16 * mebibyte + 1, 1);
-       m.sequence = describe(m.data, 0);
-     }},
-  };
-  auto connection = database();
-  const auto before = ask<status_reply>(*client_, get_status{});
-  const auto rows_before = rows(connection);
-  for (const std::size_t size : {100U, 100'000U}) // digested on the spot, and elsewhere
-    for (const auto& bad : messages) {
-      SCOPED_TRACE(fmt::format("{} of {} bytes", bad.name, size));
-      const auto object = make_object(*client_, "spoilt", {size});
-      auto message = entire_of(object);
-      bad.spoil(message);
-      const auto reply = ask<archive_reply>(*client_, std::move(message));
-      EXPECT_EQ(reply.result, bad.expected) << to_string(reply.result) << ": " << reply.error_message;
-      EXPECT_NE(reply.error_message, "");
-      EXPECT_EQ(reply.proof, receipt{});
-      EXPECT_EQ(look_up(*client_, "spoilt", object.segment.version).result, errc::not_found);
-    }
-  ASSERT_EQ(ask<archive_reply>(*client_, sync_value_file{}).result, errc::success);
-  const auto after = ask<status_reply>(*client_, get_status{});
-  EXPECT_EQ(after.position, before.position);
-  EXPECT_EQ(after.value_file_bytes, before.value_file_bytes);
-  EXPECT_EQ(after.active_segments, before.active_segments);
-  EXPECT_EQ(rows(connection), rows_before);
-  // The same objects unspoilt: nothing of their keys is taken.
-  EXPECT_EQ(archive(*client_, make_object(*client_, "spoilt", {100})).result, errc::success);
-}
-
-TEST_F(NodeTest, WrongSequenceLeavesTheSegmentAsItWas) {
-  const auto object = make_object(*client_, "mended", {50'000, 60'000, 70'000});
-  ASSERT_EQ(ask<archive_reply>(*client_, start_of(object)).result, errc::success);
-  auto spoilt = next_of(object, 1);
-  spoilt.sequence.md5[0] ^= 1;
-  EXPECT_EQ(ask<archive_reply>(*client_, spoilt).result, errc::md5_mismatch);
-  auto skipping = final_of(object);
-  const auto skipped = ask<archive_reply>(*client_, skipping);
-  EXPECT_EQ(skipped.result, errc::sequence_out_of_order);
-  EXPECT_NE(skipped.error_message.find('1'), std::string::npos) << skipped.error_message;
-  auto empty = next_of(object, 1);
-  empty.data = {};
-  empty.sequence = describe(empty.data, 1);
-  EXPECT_EQ(ask<archive_reply>(*client_, empty).result, errc::invalid_message);
-  ASSERT_EQ(ask<archive_reply>(*client_, next_of(object, 1)).result, errc::success);
-  ASSERT_EQ(ask<archive_reply>(*client_, final_of(object)).result, errc::success);
-  EXPECT_EQ(retrieve(*client_, "mended").bytes, content_of(object));
-}
-
-TEST_F(NodeTest, NextAndFinalWithoutStartAreUnknown) {
-  const auto object = make_object(*client_, "unstarted", {10, 20, 30});
-  EXPECT_EQ(ask<archive_reply>(*client_, next_of(object, 1)).result, errc::unknown_segment);
-  EXPECT_EQ(ask<archive_reply>(*client_, final_of(object)).result, errc::unknown_segment);
-  EXPECT_EQ(look_up(*client_, "unstarted").result, errc::not_found);
-}
-
-TEST_F(NodeTest, RepeatsSucceedAndStoreNothing) {
-  const auto whole = make_object(*client_, "repeated", {1'000});
-  const auto pieces = make_object(*client_, "repeated pieces", {1'000, 2'000, 3'000});
-  ASSERT_EQ(archive(*client_, whole).result, errc::success);
-  ASSERT_EQ(ask<archive_reply>(*client_, start_of(pieces)).result, errc::success);
-  EXPECT_EQ(ask<archive_reply>(*client_, start_of(pieces)).result, errc::success);
-  ASSERT_EQ(ask<archive_reply>(*client_, next_of(pieces, 1)).result, errc::success);
-  EXPECT_EQ(ask<archive_reply>(*client_, next_of(pieces, 1)).result, errc::success);
-  EXPECT_EQ(ask<archive_reply>(*client_, start_of(pieces)).result, errc::success);
-  ASSERT_EQ(ask<archive_reply>(*client_, final_of(pieces)).result, errc::success);
-  EXPECT_EQ(ask<archive_reply>(*client_, final_of(pieces)).result, errc::success);
-  EXPECT_EQ(ask<archive_reply>(*client_, next_of(pieces, 1)).result, errc::success);
-  EXPECT_EQ(archive(*client_, whole).result, errc::success);
-  auto connection = database();
-  pqxx::nontransaction query(connection);
-  EXPECT_EQ(
-    query.exec_params1("SELECT count(*) FROM cairn.segment WHERE key LIKE 'repeated%' AND status = 'F'")[0]
-      .as<int>(),
-    2);
-  EXPECT_EQ(retrieve(*client_, "repeated pieces").bytes, content_of(pieces));
-}
-
-TEST_F(NodeTest, KeyOfASegmentTakesOneContentOnly) {
-  const auto object = make_object(*client_, "taken", {1'000});
-  ASSERT_EQ(archive(*client_, object).result, errc::success);
-  auto other = object;
-  other.sequences = {bytes_of_seed(1'000, 5)};
-  other.file = describe(other.sequences);
-  EXPECT_EQ(archive(*client_, other).result, errc::duplicate_segment);
-  auto meta_differs = object;
-  meta_differs.meta = {{"a", "b"}};
-  EXPECT_EQ(archive(*client_, meta_differs).result, errc::duplicate_segment);
-  EXPECT_EQ(retrieve(*client_, "taken").bytes, content_of(object));
-}
-
-TEST_F(NodeTest, TwoClientsWithOneKeyLeaveTwoVersions) {
-  const auto other = node().attach();
-  const auto first = make_object(*client_, "shared", {90'000});
-  const auto second = make_object(*other, "shared", {80'000});
-  auto first_reply = client_->send<archive_reply>(entire_of(first));
-  auto second_reply = other->send<archive_reply>(entire_of(second));
-  ASSERT_EQ(first_reply()->result, errc::success);
-  ASSERT_EQ(second_reply()->result, errc::success);
-  const auto& newest = first.segment.version > second.segment.version ? first : second;
-  EXPECT_EQ(look_up(*client_, "shared").version, newest.segment.version);
-  EXPECT_EQ(retrieve(*other, "shared").bytes, content_of(newest));
-  for (const auto* object : {&first, &second}) {
-    EXPECT_EQ(look_up(*client_, "shared", object->segment.version).file, object->file);
-    retrieve_start question;
-    question.segment = object->key();
-    EXPECT_EQ(retrieve(*client_, question).bytes, content_of(*object));
-  }
 }
 
 // --- what replies promise ---
@@ -606,180 +444,6 @@ TEST_F(NodeTest, StatusCountsWhatHappened) {
   EXPECT_EQ(after.active_segments, before.active_segments);
   EXPECT_EQ(after.completions_waiting, 0);
   EXPECT_EQ(after.oldest_wait_us, 0);
-}
-
-// --- nodes of their own ---
-
-/// A node with settings of the test's own.
-class OwnNodeTest : public testing::Test {
-protected:
-  node_settings settings() { return settings_in(directory_ / "node"); }
-  scratch_directory directory_;
-};
-
-TEST_F(OwnNodeTest, ValueFilesRollOverAndTheirDigestsEqualTheirRows) {
-  auto with_small_files = settings();
-  with_small_files.max_value_file_bytes = 256 * 1024;
-  local_node node(with_small_files);
-  ASSERT_EQ(node.start().result, errc::success) << node.start().error_message;
-  auto client = node.attach();
-  std::vector<sample_object> objects;
-  std::vector<pending_reply<archive_reply>> under_way;
-  for (int i = 0; i < 20; ++i) {
-    objects.push_back(make_object(*client, fmt::format("rolled/{:02}", i), {50'000, 45'000}));
-    under_way.push_back(client->send<archive_reply>(start_of(objects.back())));
-    under_way.push_back(client->send<archive_reply>(final_of(objects.back())));
-  }
-  std::set<value_file_id> files;
-  for (auto& waiting : under_way) {
-    const auto reply = waiting();
-    ASSERT_TRUE(reply);
-    EXPECT_EQ(reply->result, errc::success) << reply->error_message;
-    files.insert(reply->proof.value_file);
-  }
-  EXPECT_GE(files.size(), 5U);
-  for (const auto& object : objects)
-    EXPECT_EQ(retrieve(*client, object.segment.key).bytes, content_of(object));
-
-  pqxx::connection connection(database_of(node.settings().data_directory));
-  pqxx::nontransaction query(connection);
-  int closed = 0;
-  for (const auto& row : query.exec(
-         "SELECT id, size, hash, segment_sequence_count, min_segment_id, max_segment_id, "
-         "distinct_collection_count,"
-         " array_to_string(collection_ids, ',') FROM cairn.value_file WHERE close_time IS NOT NULL")) {
-    const value_file_id id{row[0].as<std::int32_t>()};
-    auto file = real_disk().open_for_read(value_file_of(node, id));
-    ASSERT_TRUE(file) << file.error().message;
-    EXPECT_EQ((*file)->size().value(), row[1].as<std::uint64_t>());
-    EXPECT_LE(row[1].as<std::uint64_t>(), with_small_files.max_value_file_bytes);
-    auto scanner = log_scanner::open(std::move(*file));
-    ASSERT_TRUE(scanner);
-    value_file_summary summary(id, space_id{1}, scanner->header().creation_time);
-    summary.add_file_header(scanner->header_block());
-    for (auto step = scanner->next(); std::holds_alternative<scanned_record>(step.value());
-         step = scanner->next())
-      summary.add_record(std::get<scanned_record>(*step).header, *std::get<scanned_record>(*step).body);
-    const auto scanned = summary.closed_row(scanner->end(), {});
-    EXPECT_EQ("\\x" + to_hex(*scanned.hash), row[2].as<std::string>());
-    EXPECT_EQ(scanned.sequence_count, row[3].as<std::int32_t>());
-    EXPECT_EQ(scanned.min_segment.value, row[4].as<std::int64_t>(0));
-    EXPECT_EQ(scanned.max_segment.value, row[5].as<std::int64_t>(0));
-    EXPECT_EQ(row[6].as<std::int32_t>(), 1);
-    EXPECT_EQ(row[7].as<std::string>(), "1");
-    ++closed;
-  }
-  EXPECT_GE(closed, 5);
-  const auto open = query.exec1("SELECT count(*), max(id) FROM cairn.value_file WHERE close_time IS NULL");
-  EXPECT_EQ(open[0].as<int>(), 1);
-  EXPECT_EQ(open[1].as<std::int32_t>(), ask<status_reply>(*client, get_status{}).value_file.value);
-}
-
-TEST_F(OwnNodeTest, PayloadPastTheWindowIsBusyAndTheWindowComesBack) {
-  auto with_small_window = settings();
-  with_small_window.limits.client_window_bytes = mebibyte;
-  local_node node(with_small_window);
-  ASSERT_EQ(node.start().result, errc::success) << node.start().error_message;
-  auto client = node.attach();
-  EXPECT_EQ(client->node().limits.client_window_bytes, mebibyte);
-  const auto fits = make_object(*client, "fits", {mebibyte});
-  const auto too_much = make_object(*client, "too much", {mebibyte + 1});
-  for (int i = 0; i < 3; ++i) {
-    const auto refused = archive(*client, too_much);
-    EXPECT_EQ(refused.result, errc::busy);
-    EXPECT_NE(refused.error_message.find("window"), std::string::npos) << refused.error_message;
-    EXPECT_EQ(archive(*client, fits).result, errc::success);
-  }
-  EXPECT_EQ(look_up(*client, "too much").result, errc::not_found);
-
-  // However many are under way at once: each is taken or refused, and in the end all of the window is back.
-  std::vector<pending_reply<archive_reply>> under_way;
-  for (int i = 0; i < 16; ++i)
-    under_way.push_back(
-      client->send<archive_reply>(entire_of(make_object(*client, fmt::format("many/{}", i), {300'000}))));
-  int taken = 0;
-  for (auto& waiting : under_way) {
-    const auto reply = waiting();
-    ASSERT_TRUE(reply);
-    EXPECT_TRUE(reply->result == errc::success || reply->result == errc::busy) << reply->error_message;
-    taken += reply->result == errc::success ? 1 : 0;
-  }
-  EXPECT_GE(taken, 3);
-  EXPECT_EQ(archive(*client, make_object(*client, "fits", {mebibyte})).result, errc::success);
-  EXPECT_EQ(ask<list_reply>(*client, list_keys{{}, collection_id{1}, "many/", {}, 100}).keys.size(),
-            static_cast<std::size_t>(taken));
-}
-
-TEST_F(OwnNodeTest, WindowOfAllClientsIsBoundedToo) {
-  auto with_small_window = settings();
-  with_small_window.limits.total_window_bytes = 100'000;
-  local_node node(with_small_window);
-  auto client = node.attach();
-  EXPECT_EQ(archive(*client, make_object(*client, "too much", {100'001})).result, errc::busy);
-  EXPECT_EQ(archive(*client, make_object(*client, "fits", {100'000})).result, errc::success);
-}
-
-TEST_F(OwnNodeTest, IdleSegmentsAndRetrievalsAreGivenUp) {
-  auto impatient = settings();
-  impatient.idle_limit = 100ms;
-  impatient.sync_interval = 50ms;
-  local_node node(impatient);
-  ASSERT_EQ(node.start().result, errc::success) << node.start().error_message;
-  auto client = node.attach();
-  const auto object = make_object(*client, "idle", {1'000, 2'000, 3'000});
-  ASSERT_EQ(ask<archive_reply>(*client, start_of(object)).result, errc::success);
-  await_status(*client, [](const auto& s) { return s.active_segments == 0; });
-  EXPECT_EQ(ask<archive_reply>(*client, next_of(object, 1)).result, errc::cancelled);
-  EXPECT_EQ(ask<archive_reply>(*client, final_of(object)).result, errc::cancelled);
-  EXPECT_EQ(ask<archive_reply>(*client, start_of(object)).result, errc::cancelled);
-  EXPECT_EQ(look_up(*client, "idle").result, errc::not_found);
-
-  const auto stored = make_object(*client, "stored", {1'000, 2'000});
-  ASSERT_EQ(archive(*client, stored).result, errc::success);
-  retrieve_start question;
-  question.segment = stored.key();
-  const auto retrieval = ask<retrieve_reply>(*client, question).retrieval;
-  const auto until = soon();
-  // The number of a sequence that it does not have: an answer that does not keep the retrieval open.
-  while (ask<retrieve_reply>(*client, retrieve_next{{}, retrieval, 2}).result != errc::not_found)
-    ASSERT_LT(std::chrono::steady_clock::now(), until);
-}
-
-TEST_F(OwnNodeTest, BelowTheReserveArchivesAreRefusedAndReadsGoOn) {
-  auto tight = settings();
-  {
-    local_node node(tight);
-    auto client = node.attach();
-    ASSERT_EQ(archive(*client, make_object(*client, "early", {1'000})).result, errc::success);
-  }
-  tight.min_reserve_bytes = std::numeric_limits<std::uint64_t>::max() / 2;
-  local_node node(tight);
-  ASSERT_EQ(node.start().result, errc::success) << node.start().error_message;
-  auto client = node.attach();
-  await_status(*client, [](const auto& s) { return !s.has_space; });
-  auto refused = errc::success; // status tells it a moment before the writer hears of it
-  for (const auto until = soon(); refused == errc::success && std::chrono::steady_clock::now() < until;)
-    refused = archive(*client, make_object(*client, "late", {1'000})).result;
-  EXPECT_EQ(refused, errc::no_space);
-  EXPECT_EQ(retrieve(*client, "early").result, errc::success);
-}
-
-TEST_F(OwnNodeTest, StoppingNodeAnswersWhatIsUnderWay) {
-  local_node node(settings());
-  auto client = node.attach();
-  std::vector<pending_reply<archive_reply>> under_way;
-  for (int i = 0; i < 10; ++i)
-    under_way.push_back(
-      client->send<archive_reply>(entire_of(make_object(*client, fmt::format("stopping/{}", i), {100'000}))));
-  EXPECT_EQ(node.stop(), 0);
-  for (auto& waiting : under_way) {
-    const auto reply = waiting();
-    if (reply)
-      EXPECT_TRUE(reply->result == errc::success || reply->result == errc::shutting_down)
-        << to_string(reply->result) << ": " << reply->error_message;
-    else
-      ADD_FAILURE() << "no reply: " << reply.error().message;
-  }
 }
 
 } // namespace

@@ -247,6 +247,8 @@ TEST_F(RecoveryTest, DamagedBytesAreReportedAndTheRestIsRead) {
   EXPECT_EQ(row[0].as<std::uint64_t>(), hurt.segment.version.value);
   EXPECT_EQ(row[1].as<std::string>(), "D");
   EXPECT_EQ(row[2].as<std::string>(), "{0}");
+  EXPECT_EQ(archive(*client, hurt).result, errc::damaged) << "a repeat does not mend it, and says so";
+  EXPECT_EQ(archive(*client, whole).result, errc::success);
 }
 
 TEST_F(RecoveryTest, MissingValueFileIsReportedAndTheRestIsRead) {

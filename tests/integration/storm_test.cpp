@@ -1,12 +1,13 @@
 /// A hundred thousand messages that are wrong in some way, and some that are right, over a real socket to a
-/// real node. It must go on serving, not grow, answer each once, and show nothing that it did not
-/// acknowledge.
+/// real node. It must go on serving, not grow, answer each once that is a request, and show nothing that it
+/// did not acknowledge.
 
 #include "core/digest.hpp"
 #include "net/endpoint.hpp"
 #include "tests/harness/archives.hpp"
 #include "tests/harness/coordinator.hpp"
 #include "tests/support/process_memory.hpp"
+#include "tests/support/raw_peer.hpp"
 #include "tests/support/spoiler.hpp"
 #include "tests/support/test_seed.hpp"
 
@@ -17,6 +18,7 @@
 #include <caf/actor_system.hpp>
 #include <caf/binary_serializer.hpp>
 #include <caf/io/all.hpp>
+#include <caf/message_id.hpp>
 #include <caf/scoped_actor.hpp>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -31,6 +33,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t typed_count = 80'000;
 constexpr std::uint64_t raw_count = 20'000;
+constexpr std::uint64_t numbered_count = 1'000;
 constexpr std::size_t window = 256;          ///< messages under way
 constexpr std::uint64_t version_count = 150; ///< that archives are about: the node keeps something of each
 constexpr std::size_t max_growth_kib = 48U * 1024U;
@@ -48,8 +51,8 @@ protected:
   static host_process& node() { return *node_; }
 
   /// @returns a node as something that anything can be sent to
-  static caf::actor connect(transport& wire) {
-    auto host = connect_host(wire, node().address(), patience);
+  static caf::actor connect(transport& wire, const host_process& to = node()) {
+    auto host = connect_host(wire, to.address(), patience);
     if (!host)
       throw harness_error(host.error().message);
     auto found = ask_for_node(wire.system(), host->host, {}, patience);
@@ -373,9 +376,16 @@ private:
       case 1: return ask<archive_reply>(raw_message<1>{spoil(next_)});
       case 2: return ask<archive_reply>(raw_message<2>{spoil(purge_)});
       case 3: return ask<list_reply>(raw_message<3>{spoil(list_)});
-      case 4: return ask<archive_reply>(raw_message<4>{spoil(list_)});
-      default: return ask<archive_reply>(raw_message<5>{spoil(list_)});
+      case 4: return tell(raw_message<4>{spoil(list_)});
+      default: return tell(raw_message<5>{spoil(list_)});
     }
+  }
+
+  /// What is no request of the protocol is dropped, so no answer is waited for.
+  template <class Message>
+  std::function<void()> tell(Message message) {
+    self_->send(node_, std::move(message));
+    return [] {};
   }
 
   template <class Reply, class Message>
@@ -428,11 +438,77 @@ TEST_F(StormTest, BytesThatAreNoMessageLeaveTheNodeServingAndItsMemoryFlat) {
              messages.refused);
   EXPECT_LT(after, before + max_growth_kib);
   EXPECT_GT(messages.answered, 0U);
-  EXPECT_GT(messages.refused, raw_count / 4);
+  EXPECT_GT(messages.refused, raw_count / 6);
   const auto net = open_network();
   auto other = client::connect(net->wire(), node().address());
   ASSERT_TRUE(other);
   expect_serving(**other, "beside/raw");
+}
+
+// --- messages under numbers that CAF gives to other things ---
+
+TEST_F(StormTest, MessagesUnderAnyNumberLeaveTheNodeServing) {
+  spoiler random(test_seed());
+  const auto net = open_network();
+  auto host = connect_host(net->wire(), node().address(), patience);
+  ASSERT_TRUE(host) << host.error().message;
+  const std::uint64_t targets[] = {host->host.id(), connect(net->wire()).id()};
+  for (std::uint64_t i = 0; i < numbered_count; ++i) {
+    // Each sort in its turn: response, answered, and whose queue it is.
+    const auto number = i % 16 << 60U | random.below(i % 3 == 0 ? 1ULL << 60U : 4);
+    const caf::message_id id(number);
+    forger forged(net->system());
+    raw_peer peer(node().direct_address());
+    peer.send(forged.handshake()
+              + forged.numbered(targets[i / 16 % 2], number, find_node{wire_version, std::string(40, 'n')}));
+    if (id.is_response() || id.is_answered() || id.is_stream_message()) {
+      ASSERT_TRUE(peer.is_ended_within(patience)) << std::hex << number;
+    }
+  }
+  auto other = client::connect(net->wire(), node().address());
+  ASSERT_TRUE(other) << other.error().message;
+  expect_serving(**other, "beside/numbered");
+}
+
+// --- lists of more than is stored ---
+
+TEST_F(StormTest, ClientIsToldOfOnePairTooMany) {
+  const auto net = open_network();
+  auto by = client::connect(net->wire(), node().address());
+  ASSERT_TRUE(by) << by.error().message;
+  const auto object = make_object(**by, "pairs", {1'000});
+  auto message = entire_of(object);
+  for (std::size_t i = 0; i <= max_meta_pairs; ++i)
+    message.meta.emplace(fmt::format("key {}", i), "v");
+  caf::scoped_actor self(net->system());
+  const auto target = connect(net->wire());
+  self->request(target, patience, hello{}).receive([](const hello_reply&) {}, [](const caf::error&) {});
+  self->request(target, patience, message)
+    .receive(
+      [](const archive_reply& reply) {
+        EXPECT_EQ(reply.result, errc::invalid_message) << reply.error_message;
+        EXPECT_NE(reply.error_message.find("pairs"), std::string::npos) << reply.error_message;
+      },
+      [&](const caf::error& error) { ADD_FAILURE() << net->system().render(error); });
+}
+
+TEST_F(StormTest, MetadataOfAnyLengthIsNotKept) {
+  const host_process fresh(host_options{.arguments = {"--log-level=error"}}); // whose peak is its own
+  const auto net = open_network();
+  auto by = client::connect(net->wire(), fresh.address());
+  ASSERT_TRUE(by) << by.error().message;
+  auto message = entire_of(make_object(**by, "many pairs", {1'000}));
+  for (std::size_t i = 0; i < 1'000'000; ++i) // 9 MB
+    message.meta.emplace_hint(message.meta.end(), fmt::format("{:07}", i), "");
+  const auto target = connect(net->wire(), fresh);
+  const auto before = resident_kib(fresh.pid(), true);
+  caf::scoped_actor self(net->system());
+  self->request(target, patience, hello{}).receive([](const hello_reply&) {}, [](const caf::error&) {});
+  self->request(target, patience, message)
+    .receive([](const archive_reply& reply) { EXPECT_NE(reply.result, errc::success); },
+             [](const caf::error&) {});
+  EXPECT_LT(resident_kib(fresh.pid(), true), before + max_growth_kib) << "over 100 MB, were all pairs kept";
+  expect_serving(**by, "after/pairs");
 }
 
 } // namespace

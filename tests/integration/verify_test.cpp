@@ -48,7 +48,7 @@ protected:
     const auto s = settings();
     auto counts =
       verify_node(real_disk(), spaces_root(), s.database, {s.cluster_name, s.node_name, s.id}, options);
-    if (!counts) // a file that cannot be read at all ends the run, and names itself
+    if (!counts) // without its spaces, say, it cannot even begin
       found.problems.push_back({counts.error().message, {}, 0, {}, -1});
     else
       found.counts = *counts;
@@ -125,7 +125,7 @@ TEST_F(VerifyTest, NodeMayBeginNewValueFilesMeanwhile) {
   const auto files_before = value_files().size();
   verify_options options;
   bool has_grown = false;
-  options.on_file = [&](value_file_id, bool, const verify_counts&) {
+  options.on_progress = [&](std::uint64_t, std::uint64_t) {
     if (std::exchange(has_grown, true))
       return;
     for (int i = 0; i < 3; ++i)
@@ -219,6 +219,16 @@ TEST_F(VerifyTest, EachLieOfARowIsFound) {
   for (const auto& table : tables)
     database_.query(fmt::format("CREATE TABLE kept.{0} AS TABLE cairn.{0}", table));
   const auto one_final = "(SELECT min(id) FROM cairn.segment WHERE status = 'F')";
+  const auto one_tombstone = "(SELECT min(id) FROM cairn.segment WHERE status = 'T')";
+  const auto set_in = [](const char* row, const char* change) {
+    return fmt::format("UPDATE cairn.segment SET {} WHERE id = {}", change, row);
+  };
+  const auto add_tombstone = [](const char* id) {
+    return fmt::format("INSERT INTO cairn.segment (id, collection_id, key, status, unified_id, timestamp,"
+                       " segment_num, file_size) SELECT {}, 1, 'plain/0', 'T', max(unified_id) + 1000, now(),"
+                       " 1, 0 FROM cairn.segment",
+                       id);
+  };
   for (const auto& lie : std::vector<std::string>{
          fmt::format("DELETE FROM cairn.segment_sequence WHERE segment_id = {}", one_final),
          fmt::format("UPDATE cairn.segment_sequence SET size = size + 1 WHERE segment_id = {}", one_final),
@@ -231,15 +241,41 @@ TEST_F(VerifyTest, EachLieOfARowIsFound) {
                      one_final),
          fmt::format("UPDATE cairn.segment_sequence SET value_file_id = 99 WHERE segment_id = {}", one_final),
          fmt::format("UPDATE cairn.segment_sequence SET segment_id = 4711 WHERE segment_id = {}", one_final),
-         fmt::format("UPDATE cairn.segment SET file_size = 5 WHERE id = {}", one_final),
-         fmt::format("UPDATE cairn.segment SET status = 'A' WHERE id = {}", one_final),
+         set_in(one_final, "file_size = 5"),
+         set_in(one_final, "status = 'A'"),
+         set_in(one_final, "status = 'C'"),
+         set_in(one_final, "key = 'another'"),
+         set_in(one_final, "collection_id = 2"),
+         set_in(one_final, "unified_id = unified_id + 1000000007"),
+         set_in(one_final, "timestamp = timestamp + interval '1 microsecond'"),
+         set_in(one_final, "conjoined_part = 7"),
+         set_in(one_final, "segment_num = 7"),
+         set_in(one_final, "source_node_id = 2"),
+         set_in(one_final, "handoff_node_id = 2"),
+         "UPDATE cairn.segment SET handoff_node_id = NULL WHERE status = 'F'",
+         "UPDATE cairn.segment SET status = 'F' WHERE status = 'C' AND file_hash IS NOT NULL",
          fmt::format("DELETE FROM cairn.segment WHERE id = {}", one_final),
-         "DELETE FROM cairn.segment WHERE status = 'T'", "DELETE FROM cairn.segment_fence",
+         fmt::format("DELETE FROM cairn.meta WHERE segment_id = {} AND meta_key = 'empty'", one_final),
+         fmt::format("DELETE FROM cairn.meta WHERE segment_id = {}", one_final),
+         fmt::format("UPDATE cairn.meta SET meta_value = '' WHERE segment_id = {}", one_final),
+         fmt::format("INSERT INTO cairn.meta VALUES (1, {}, 'more', 'x', now())", one_final),
+         "DELETE FROM cairn.segment WHERE status = 'T'",
+         set_in(one_tombstone, "status = 'C'"),
+         set_in(one_tombstone, "key = 'another'"),
+         set_in(one_tombstone, "file_tombstone_unified_id = 1"),
+         "UPDATE cairn.segment SET file_tombstone_unified_id = NULL WHERE status = 'T'",
+         add_tombstone("max(id) + 1000"),
+         add_tombstone("(SELECT min(id) FROM cairn.conjoined)"),
+         "DELETE FROM cairn.segment_fence",
          "DELETE FROM cairn.conjoined",
          "UPDATE cairn.conjoined SET abort_timestamp = NULL, complete_timestamp = NULL",
-         "INSERT INTO cairn.meta VALUES (1, 4711, 'a', 'b', now())", "DELETE FROM cairn.node WHERE id = 2",
-         "DELETE FROM cairn.file_space", "UPDATE cairn.value_file SET size = size + 4096 WHERE id = 1",
-         "UPDATE cairn.value_file SET hash = decode(repeat('00', 16), 'hex') WHERE id = 1"}) {
+         "INSERT INTO cairn.meta VALUES (1, 4711, 'a', 'b', now())",
+         "DELETE FROM cairn.node WHERE id = 2",
+         "DELETE FROM cairn.file_space",
+         "UPDATE cairn.value_file SET size = size + 4096 WHERE id = 1",
+         "UPDATE cairn.value_file SET hash = decode(repeat('00', 16), 'hex') WHERE id = 1",
+         "DELETE FROM cairn.value_file WHERE id = 1",
+         "UPDATE cairn.value_file SET space_id = 2 WHERE id = 1"}) {
     database_.query(lie);
     EXPECT_GT(verify().problems.size(), 0U) << lie;
     for (const auto& table : tables) {

@@ -7,6 +7,7 @@
 #include "tests/harness/certificates.hpp"
 #include "tests/harness/program.hpp"
 #include "tests/support/raw_peer.hpp"
+#include "tests/support/slow_reader.hpp"
 
 #include <atomic>
 #include <thread>
@@ -39,6 +40,7 @@ struct keeper_state {
 struct keeper_board {
   std::atomic<std::uint64_t> received{0};
   std::atomic<std::uint64_t> kept_bytes{0};
+  std::atomic<std::uint64_t> listed{0};
 };
 
 keeper_actor::behavior_type keeper(keeper_actor::stateful_pointer<keeper_state> self,
@@ -51,7 +53,8 @@ keeper_actor::behavior_type keeper(keeper_actor::stateful_pointer<keeper_state> 
       self->state.kept.emplace_back(promise, std::move(m));
       return promise;
     },
-    [](list_keys& m) {
+    [=](list_keys& m) {
+      ++board->listed;
       list_reply reply;
       reply.env = std::move(m.env);
       reply.keys.resize(static_cast<std::size_t>(m.limit), {std::string(1000, 'k'), {}, {}, 0});
@@ -114,6 +117,15 @@ bool serves(side& from, const keeper_actor& keeper) {
   bool answered = false;
   self->request(keeper, 10s, sync_value_file{})
     .receive([&](const archive_reply&) { answered = true; }, [](const caf::error&) {});
+  return answered;
+}
+
+/// The same, and nothing that is kept is let go.
+bool lists(side& from, const keeper_actor& keeper) {
+  caf::scoped_actor self(from.system);
+  bool answered = false;
+  self->request(keeper, 10s, list_keys{})
+    .receive([&](const list_reply&) { answered = true; }, [](const caf::error&) {});
   return answered;
 }
 
@@ -358,6 +370,7 @@ TEST(TransportTest, UnfinishedFramesAreHeldWithinTheTotal) {
   transport_options options;
   options.limits.max_total_held_bytes = total;
   options.limits.modest_bytes = 64U << 10U;
+  options.limits.frame_grace = 60s;
   server_side server(options);
   side modest({});
   const auto keeper = connect(modest, server.address);
@@ -382,6 +395,127 @@ TEST(TransportTest, UnfinishedFramesAreHeldWithinTheTotal) {
   EXPECT_LE(server.wire->held_bytes(), total + frame + (64U << 10U)) << "one frame past the total, not eight";
   greedy.clear();
   EXPECT_TRUE(comes_true([&] { return serves(modest, *keeper) && answers == 1; }));
+}
+
+TEST(TransportTest, LargeFramesThatComeSlowlyGiveWayToThoseThatWait) {
+  transport_options options;
+  options.limits.max_total_held_bytes = 4U << 20U;
+  options.limits.modest_bytes = 64U << 10U;
+  options.limits.frame_grace = 100ms;
+  options.limits.sweep_interval = 20ms;
+  server_side server(options);
+  side patient({});
+  const auto keeper = connect(patient, server.address);
+  ASSERT_TRUE(keeper) << keeper.error().message;
+  harness::forger forged(patient.system);
+  constexpr std::uint64_t frame = 2U << 20U;
+  std::vector<raw_peer> greedy;
+  for (int i = 0; i < 3; ++i)
+    greedy.emplace_back(server.address)
+      .send(forged.handshake() + forged.header(caf::io::basp::message_type::direct_message, frame, 1, 1)
+            + std::string(1, 'x'));
+  ASSERT_TRUE(comes_true([&] { return server.wire->held_bytes() >= 2 * frame; }));
+  std::atomic<int> answers{0};
+  send_counted<archive_reply>(patient, *keeper, of_size(frame), answers);
+  EXPECT_TRUE(comes_true([&] { return server.board->received == 1; })) << "before the frames' own limit";
+  EXPECT_TRUE(comes_true([&] { return serves(patient, *keeper) && answers == 1; }));
+}
+
+TEST(TransportTest, LargeFramesThatComeSlowlyGoOnWhileThereIsRoom) {
+  transport_options options;
+  options.limits.modest_bytes = 64U << 10U;
+  options.limits.frame_grace = 1ms;
+  options.limits.sweep_interval = 1ms;
+  server_side server(options);
+  side other({});
+  const auto keeper = connect(other, server.address);
+  ASSERT_TRUE(keeper) << keeper.error().message;
+  harness::forger forged(other.system);
+  raw_peer slow(server.address);
+  const auto frame = forged.request(server.actor.id(), of_size(1U << 20U));
+  ASSERT_TRUE(slow.send(forged.handshake() + frame.substr(0, 1'000)));
+  for (int i = 0; i < 200; ++i)
+    ASSERT_TRUE(serves(other, *keeper));
+  EXPECT_TRUE(slow.send(frame.substr(1'000)));
+  EXPECT_TRUE(comes_true([&] { return server.board->received == 1; }));
+}
+
+TEST(TransportTest, RoomGoesToWhoeverHasWaitedLongest) {
+  transport_options options;
+  options.limits.max_total_held_bytes = 64U << 10U;
+  options.limits.modest_bytes = 64U << 10U;
+  server_side server(options);
+  side other({});
+  const auto keeper = connect(other, server.address);
+  ASSERT_TRUE(keeper) << keeper.error().message;
+  harness::forger forged(other.system);
+  // The older connection; and the first to greet, so CAF sends it the answers to all in the forger's name. It
+  // must not overtake by either.
+  raw_peer late(server.address);
+  raw_peer early(server.address);
+  raw_peer first(server.address);
+  ASSERT_TRUE(late.send(forged.handshake()) && early.send(forged.handshake()));
+  const auto size_of_first = 100'000U;
+  const auto size_of_early = 120'000U;
+  ASSERT_TRUE(first.send(forged.handshake() + forged.request(server.actor.id(), of_size(size_of_first))));
+  ASSERT_TRUE(comes_true([&] { return server.board->received == 1; }));
+  // The server reads what lies in its sockets in the order in which it came.
+  ASSERT_TRUE(early.send(forged.request(server.actor.id(), of_size(size_of_early))));
+  ASSERT_TRUE(lists(other, *keeper));
+  ASSERT_TRUE(late.send(forged.request(server.actor.id(), of_size(140'000))));
+  ASSERT_TRUE(lists(other, *keeper));
+  ASSERT_EQ(server.board->received, 1U);
+  ASSERT_TRUE(serves(other, *keeper)); // the first one's room is released
+  ASSERT_TRUE(comes_true([&] { return server.board->received == 2; }));
+  EXPECT_EQ(server.board->kept_bytes, size_of_first + size_of_early);
+}
+
+TEST(TransportTest, ASlowReaderGetsAllAnswersThoughTheTransportEnds) {
+  transport_options options;
+  options.limits.max_unsent_bytes = 64U << 20U;
+  server_side server(options);
+  side other({});
+  const auto keeper = connect(other, server.address);
+  ASSERT_TRUE(keeper) << keeper.error().message;
+  harness::forger forged(other.system);
+  harness::slow_reader slow(server.address);
+  list_keys question;
+  question.limit = 8'000; // 8 MB an answer
+  constexpr std::uint64_t answers = 3;
+  constexpr std::uint64_t size_bytes = answers * 8'000 * 1'000;
+  slow.send(forged.handshake());
+  for (std::uint64_t i = 0; i < answers; ++i)
+    slow.send(forged.request(server.actor.id(), question));
+  ASSERT_TRUE(comes_true([&] { return server.board->listed == answers; }));
+  ASSERT_TRUE(serves(other, *keeper)); // the last answer has left the actor
+  std::uint64_t taken = 0;
+  const auto before = server.wire->finish_sending(0ms);
+  EXPECT_GT(before, 0U) << "the kernel alone has room for the answers: the test shows nothing";
+  std::thread reader([&] { taken = slow.read_all(); });
+  EXPECT_EQ(server.wire->finish_sending(60s), 0U);
+  server.wire.reset();
+  reader.join();
+  EXPECT_GT(taken, size_bytes);
+}
+
+TEST(TransportTest, EndsThoughAnswersAreNotTaken) {
+  transport_options options;
+  options.limits.max_unsent_bytes = 64U << 20U;
+  server_side server(options);
+  side other({});
+  const auto keeper = connect(other, server.address);
+  ASSERT_TRUE(keeper) << keeper.error().message;
+  harness::forger forged(other.system);
+  harness::slow_reader silent(server.address);
+  list_keys question;
+  question.limit = 10'000;
+  silent.send(forged.handshake());
+  for (int i = 0; i < 3; ++i)
+    silent.send(forged.request(server.actor.id(), question));
+  ASSERT_TRUE(comes_true([&] { return server.board->listed == 3; }));
+  ASSERT_TRUE(serves(other, *keeper));
+  EXPECT_GT(server.wire->finish_sending(100ms), 0U);
+  server.wire.reset();
 }
 
 TEST(TransportTest, AnswersAllThoughReadingPausesWhileAnswersAreUnsent) {

@@ -268,4 +268,9 @@ void memory_disk::damage(const std::string& path,
   node->charge();
 }
 
+void memory_disk::make_unreadable(const std::string& path, std::uint64_t offset, std::uint64_t bytes) {
+  std::lock_guard guard(state_->mutex);
+  state_->require_file(path)->unreadable.emplace_back(offset, offset + bytes);
+}
+
 } // namespace cairn

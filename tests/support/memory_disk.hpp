@@ -110,6 +110,8 @@ public:
   [[nodiscard]] std::vector<std::byte> synced_bytes(const std::string& path) const;
   /// Changes an existing file's bytes in place and on the disk, as bit rot or an operator's hand does.
   void damage(const std::string& path, const std::function<void(std::vector<std::byte>&)>& change);
+  /// Every read that touches one of these bytes of an existing file fails from now on, as on a bad sector.
+  void make_unreadable(const std::string& path, std::uint64_t offset, std::uint64_t bytes);
 
 private:
   std::shared_ptr<memory_disk_state> state_; ///< shared with the handles

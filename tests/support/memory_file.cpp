@@ -66,6 +66,9 @@ result<std::size_t> memory_file::read_at(std::uint64_t offset, std::span<std::by
   if (offset >= bytes.size())
     return std::size_t{0};
   const auto count = std::min<std::size_t>(out.size(), bytes.size() - offset);
+  for (const auto& [begin, end] : node_->unreadable)
+    if (begin < offset + count && offset < end)
+      return fail(errc::storage_error, fmt::format("{}: read failed: bad sector", path_));
   std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(offset), count, out.begin());
   return count;
 }

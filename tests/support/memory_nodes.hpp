@@ -127,6 +127,8 @@ struct memory_node {
   std::uint64_t charged_bytes = 0;    ///< file: its part of volume->used_bytes
   std::uint64_t open_handles = 0;     ///< file: it keeps its space until the last one closes
   bool is_linked = true;              ///< it has a visible name
+  /// file: bytes that the disk does not give, by begin and end
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> unreadable = {};
 
   /// Brings the volume's used bytes up to date.
   void charge();

@@ -93,6 +93,17 @@ public:
     return header(caf::io::basp::message_type::client_handshake, payload.size(), 0, 0) + payload;
   }
 
+  /// A message of any number, of which CAF would make requests, answers and more.
+  template <class Message>
+  std::string numbered(std::uint64_t to_actor, std::uint64_t number, Message message) {
+    const auto payload =
+      bytes_of(std::vector<caf::strong_actor_ptr>{}, caf::make_message(std::move(message)));
+    return bytes_of(caf::io::basp::header{caf::io::basp::message_type::direct_message, 0,
+                                          static_cast<std::uint32_t>(payload.size()), number, own_actor,
+                                          to_actor})
+           + payload;
+  }
+
   template <class Message>
   std::string request(std::uint64_t to_actor, Message message) {
     const auto payload =

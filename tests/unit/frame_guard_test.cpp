@@ -1,16 +1,19 @@
 /// What of CAF's wire protocol a node lets CAF see, and what it refuses first.
 
-#include "actors/payload_inspect.hpp"
-#include "core/messages.hpp"
+#include "actors/interfaces.hpp"
 #include "net/system_config.hpp"
 #include "net/transport/frame_guard.hpp"
 
 #include <random>
+#include <type_traits>
+#include <typeinfo>
 
 #include <caf/all.hpp>
+#include <caf/binary_deserializer.hpp>
 #include <caf/binary_serializer.hpp>
 #include <caf/io/basp/header.hpp>
 #include <caf/io/basp/instance.hpp>
+#include <caf/message_id.hpp>
 #include <gtest/gtest.h>
 
 namespace cairn {
@@ -19,6 +22,18 @@ namespace {
 
 using caf::io::basp::message_type;
 namespace basp = caf::io::basp;
+
+/// Calls `visit` with a request and its reply of each kind in an actor's interface.
+template <class Signatures>
+struct exchanges_of;
+template <class... Requests, class... Replies>
+struct exchanges_of<
+  caf::detail::type_list<caf::typed_mpi<caf::detail::type_list<Requests>, caf::output_tuple<Replies>>...>> {
+  template <class Visitor>
+  static void visit(Visitor visit) {
+    (visit(Requests{}, Replies{}), ...);
+  }
+};
 
 /// Two nodes, and frames between them as CAF writes them.
 class FrameGuardTest : public ::testing::Test {
@@ -45,9 +60,21 @@ protected:
   }
 
   frame_verdict judge_message(frame_guard& guard, const std::string& message, std::uint8_t flags = 0,
-                              std::uint64_t dest = 7) {
+                              std::uint64_t dest = 7, std::uint64_t source = 3) {
     const auto payload = bytes_of(std::vector<caf::strong_actor_ptr>{}) + message;
-    return judge(guard, header_of(message_type::direct_message, payload.size(), 3, dest, flags, 1), payload);
+    return judge(guard, header_of(message_type::direct_message, payload.size(), source, dest, flags, 1),
+                 payload);
+  }
+
+  frame_verdict judge_numbered(frame_role role, std::uint64_t number) {
+    auto guard = greeted(role);
+    const auto payload = bytes_of(std::vector<caf::strong_actor_ptr>{}, caf::make_message(heartbeat{}));
+    return judge(guard, header_of(message_type::direct_message, payload.size(), 3, 7, 0, number), payload);
+  }
+
+  frame_verdict judge_end(frame_guard& guard, std::uint64_t of_actor) {
+    const auto payload = peer_ + self_ + bytes_of(caf::error(caf::exit_reason::normal));
+    return judge(guard, header_of(message_type::down_message, payload.size(), of_actor, 0), payload);
   }
 
   frame_guard greeted(frame_role role = frame_role::server) {
@@ -129,7 +156,153 @@ TEST_F(FrameGuardTest, DropsWhatWouldEndOrFillTheNode) {
   const auto hidden = caf::make_error(caf::sec::runtime_error, std::vector<char>(10));
   EXPECT_EQ(judge_message(guard, bytes_of(caf::make_message(hidden))), frame_verdict::drop);
   const auto plain = caf::make_error(caf::sec::runtime_error, std::string("why"), std::string("where"));
-  EXPECT_EQ(judge_message(guard, bytes_of(caf::make_message(plain))), frame_verdict::pass);
+  auto client = greeted(frame_role::client);
+  EXPECT_EQ(judge_message(client, bytes_of(caf::make_message(hidden))), frame_verdict::drop);
+  EXPECT_EQ(judge_message(client, bytes_of(caf::make_message(plain))), frame_verdict::pass);
+  EXPECT_EQ(judge_message(guard, bytes_of(caf::make_message(plain))), frame_verdict::drop)
+    << "a node asks its clients nothing that could fail";
+}
+
+TEST_F(FrameGuardTest, PassesMessagesNumberedAsCafNumbersThem) {
+  for (const auto role : {frame_role::server, frame_role::client}) {
+    EXPECT_EQ(judge_numbered(role, 0), frame_verdict::pass) << "urgent, no answer wanted";
+    EXPECT_EQ(judge_numbered(role, caf::message_id{}.integer_value()), frame_verdict::pass);
+    for (const std::uint64_t request : {1ULL, 77ULL, 0x0FFFFFFFFFFFFFFFULL}) {
+      const auto normal = caf::make_message_id(request);
+      EXPECT_EQ(judge_numbered(role, normal.integer_value()), frame_verdict::pass);
+      EXPECT_EQ(judge_numbered(role, normal.with_high_priority().integer_value()), frame_verdict::pass);
+    }
+  }
+  const auto answer = caf::make_message_id(77).response_id();
+  EXPECT_EQ(judge_numbered(frame_role::client, answer.integer_value()), frame_verdict::pass);
+  EXPECT_EQ(judge_numbered(frame_role::client, answer.with_high_priority().integer_value()),
+            frame_verdict::pass);
+}
+
+TEST_F(FrameGuardTest, ClosesOnMessagesForTheQueuesOfStreams) {
+  for (const auto role : {frame_role::server, frame_role::client})
+    for (const auto category :
+         {caf::message_id::upstream_message_category, caf::message_id::downstream_message_category})
+      for (const std::uint64_t flags :
+           {std::uint64_t{0}, caf::message_id::response_flag_mask, caf::message_id::answered_flag_mask})
+        for (const std::uint64_t request : {0ULL, 1ULL, 77ULL})
+          EXPECT_EQ(judge_numbered(role, flags | category << caf::message_id::category_offset | request),
+                    frame_verdict::close)
+            << category << ' ' << flags << ' ' << request;
+}
+
+TEST_F(FrameGuardTest, ClosesOnNumbersThatCafGivesNoMessage) {
+  for (const auto role : {frame_role::server, frame_role::client})
+    for (const auto category : {std::uint64_t{0}, caf::message_id::default_async_value}) {
+      for (const std::uint64_t request : {0ULL, 77ULL}) {
+        EXPECT_EQ(judge_numbered(role, category | caf::message_id::answered_flag_mask | request),
+                  frame_verdict::close);
+        EXPECT_EQ(judge_numbered(role, category | caf::message_id::answered_flag_mask
+                                         | caf::message_id::response_flag_mask | request),
+                  frame_verdict::close);
+      }
+      EXPECT_EQ(judge_numbered(role, category | caf::message_id::response_flag_mask), frame_verdict::close)
+        << "a response to nothing";
+    }
+}
+
+TEST_F(FrameGuardTest, ANodeTakesNoResponses) {
+  const auto answer = caf::make_message_id(1).response_id();
+  EXPECT_EQ(judge_numbered(frame_role::server, answer.integer_value()), frame_verdict::close);
+  EXPECT_EQ(judge_numbered(frame_role::server, answer.with_high_priority().integer_value()),
+            frame_verdict::close);
+}
+
+TEST_F(FrameGuardTest, ANodeTakesEachRequestAndNoReply) {
+  auto server = greeted();
+  auto client = greeted(frame_role::client);
+  const auto expect = [&]<class Request, class Reply>(const Request& request, const Reply& reply) {
+    EXPECT_EQ(judge_message(server, bytes_of(caf::make_message(request))), frame_verdict::pass)
+      << typeid(Request).name();
+    constexpr auto is_both = std::is_same_v<Request, Reply>;
+    EXPECT_EQ(judge_message(server, bytes_of(caf::make_message(reply))),
+              is_both ? frame_verdict::pass : frame_verdict::drop)
+      << typeid(Reply).name();
+    EXPECT_EQ(judge_message(client, bytes_of(caf::make_message(reply))), frame_verdict::pass)
+      << typeid(Reply).name();
+  };
+  exchanges_of<host_actor::signatures>::visit(expect);
+  exchanges_of<spawned_node_actor::signatures>::visit(expect);
+}
+
+TEST_F(FrameGuardTest, ClosesWhenAClientHasTooManyActors) {
+  auto guard = greeted();
+  const auto question = bytes_of(caf::make_message(heartbeat{}));
+  for (std::uint64_t actor = 1; actor <= frame_guard::max_sources; ++actor)
+    ASSERT_EQ(judge_message(guard, question, 0, 7, actor), frame_verdict::pass) << actor;
+  EXPECT_EQ(judge_message(guard, question, 0, 7, 1), frame_verdict::pass) << "one that is known";
+  EXPECT_EQ(judge_message(guard, question, 0, 7, 0), frame_verdict::pass) << "nobody: no proxy is made";
+  EXPECT_EQ(judge_message(guard, question, 0, 7, frame_guard::max_sources + 1), frame_verdict::close);
+  EXPECT_NE(guard.reason().find("actors"), std::string_view::npos) << guard.reason();
+}
+
+TEST_F(FrameGuardTest, ActorsThatHaveEndedMakeRoomForOthers) {
+  auto guard = greeted();
+  const auto question = bytes_of(caf::make_message(heartbeat{}));
+  for (std::uint64_t actor = 1; actor <= 3 * frame_guard::max_sources; ++actor) {
+    ASSERT_EQ(judge_message(guard, question, 0, 7, actor), frame_verdict::pass) << actor;
+    ASSERT_EQ(judge_end(guard, actor), frame_verdict::pass);
+  }
+}
+
+TEST_F(FrameGuardTest, WhatIsDroppedCountsAsNoActor) {
+  auto guard = greeted();
+  const auto dropped = bytes_of(caf::make_message(std::string("x")));
+  for (std::uint64_t actor = 1; actor <= 2 * frame_guard::max_sources; ++actor)
+    ASSERT_EQ(judge_message(guard, dropped, 0, 7, actor), frame_verdict::drop);
+  EXPECT_EQ(judge_message(guard, bytes_of(caf::make_message(hello{})), 0, 7, 1), frame_verdict::pass);
+}
+
+TEST_F(FrameGuardTest, AClientCountsNoActorsOfItsNode) {
+  auto guard = greeted(frame_role::client);
+  const auto answer = bytes_of(caf::make_message(hello_reply{}));
+  for (std::uint64_t actor = 1; actor <= frame_guard::max_sources + 1; ++actor)
+    ASSERT_EQ(judge_message(guard, answer, 0, 7, actor), frame_verdict::pass) << actor;
+}
+
+/// Decoding, not the guard: how many elements of a list are kept, whatever its length says.
+TEST_F(FrameGuardTest, KeepsNoMoreOfAListThanItsLimitIsWorth) {
+  const auto decoded = [&]<class Message>(const std::string& bytes, Message&& message) {
+    caf::binary_deserializer source(system_, bytes.data(), bytes.size());
+    return !source(message);
+  };
+  const auto with_pairs = [](std::size_t count) {
+    archive_key_final message;
+    for (std::size_t i = 0; i < count; ++i)
+      message.meta.emplace(std::to_string(i), "v");
+    return message;
+  };
+  const auto with_keys = [](std::size_t count) {
+    purge message;
+    message.keys.resize(count);
+    return message;
+  };
+  archive_key_final final_one;
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, max_meta_pairs, max_meta_pairs + 1}) {
+    ASSERT_TRUE(decoded(bytes_of(with_pairs(count)), final_one));
+    EXPECT_EQ(final_one.meta, with_pairs(count).meta);
+  }
+  ASSERT_TRUE(decoded(bytes_of(with_pairs(16 * max_meta_pairs)), final_one));
+  EXPECT_EQ(final_one.meta.size(), max_meta_pairs + 1) << "enough to see that they are too many";
+  EXPECT_FALSE(decoded(bytes_of(with_pairs(16 * max_meta_pairs + 1)), final_one));
+  archive_key_entire entire;
+  entire.meta = with_pairs(200'000).meta;
+  archive_key_entire read;
+  EXPECT_FALSE(decoded(bytes_of(entire), read));
+  EXPECT_LE(read.meta.size(), max_meta_pairs + 1);
+
+  purge purged;
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, max_purge_keys, max_purge_keys + 1}) {
+    ASSERT_TRUE(decoded(bytes_of(with_keys(count)), purged));
+    EXPECT_EQ(purged.keys.size(), count);
+  }
+  EXPECT_FALSE(decoded(bytes_of(with_keys(100'000)), purged));
+  EXPECT_LE(purged.keys.size(), 16 * max_purge_keys);
 }
 
 TEST_F(FrameGuardTest, OffersSpawningAndNoOtherService) {
@@ -195,8 +368,9 @@ TEST_F(FrameGuardTest, SurvivesAnyBytes) {
   for (int i = 0; i < 20'000; ++i) {
     auto guard = greeted();
     auto payload = message;
+    const auto number = random() % 2 == 0 ? random() : random() % 16 << 60U | random() % 3;
     auto header = header_of(static_cast<message_type>(random() % 8), payload.size(), random() % 3,
-                            random() % 3, static_cast<std::uint8_t>(random() % 4));
+                            random() % 3, static_cast<std::uint8_t>(random() % 4), number);
     for (auto changes = random() % 4; changes > 0; --changes) {
       payload[random() % payload.size()] = static_cast<char>(random());
       if (random() % 4 == 0)

@@ -173,38 +173,101 @@ TEST(LogScannerTest, FileWithoutAWholeHeaderIsDamaged) {
   }
 }
 
-TEST(LogScannerTest, ReadErrorIsStorageErrorAndTheNextTryGoesOn) {
-  memory_disk disk;
-  disk.set_up_directory("/space");
-  {
-    auto file = disk.create("/space/1", io_mode::buffered);
-    ASSERT_TRUE((*file)->write_at(0, sample_log().bytes()));
-  }
-  const auto failing_open = [&](disk_operation operation) {
-    auto file = disk.open_for_read("/space/1");
-    disk.inject({.operation = operation});
-    return log_scanner::open(std::move(*file));
-  };
-  EXPECT_EQ(failing_open(disk_operation::size).error().code, errc::storage_error);
-  EXPECT_EQ(failing_open(disk_operation::read).error().code, errc::storage_error);
+// -- blocks that cannot be read
 
+class ReadErrorTest : public testing::Test {
+protected:
+  void SetUp() override { disk_.set_up_directory("/space"); }
+  std::unique_ptr<disk_file> file_of(std::span<const std::byte> bytes) {
+    EXPECT_TRUE((*disk_.create("/space/1", io_mode::buffered))->write_at(0, bytes));
+    return open();
+  }
+  std::unique_ptr<disk_file> open() { return std::move(*disk_.open_for_read("/space/1")); }
+  /// A sequence that is larger than the scanner's window, and one more record.
+  static log_image large_log() {
+    log_image image(sample_file_header());
+    image.add(sample_sequence(byte_vector(600'000, std::byte{7})));
+    image.add(collection_record{collection_id{1}, true});
+    image.end_batch();
+    return image;
+  }
+
+  memory_disk disk_;
+};
+
+TEST_F(ReadErrorTest, ReadThatFailsOnceIsTriedAgain) {
+  auto file = file_of(large_log().bytes());
+  disk_.inject({.operation = disk_operation::read});
+  const auto findings = scan_all(std::move(file));
+  EXPECT_TRUE(findings.is_clean());
+  EXPECT_EQ(findings.records.size(), 2U);
+}
+
+TEST_F(ReadErrorTest, UnreadableBlockHidesWhatLiesInItAndNothingElse) {
+  const auto image = sample_log();
+  const auto all = scan_all(file_over(image.bytes())).records;
+  file_of(image.bytes()).reset();
+  for (std::uint64_t block = file_header_bytes; block < image.bytes().size(); block += disk_block_bytes) {
+    memory_disk disk;
+    disk.set_up_directory("/space");
+    ASSERT_TRUE((*disk.create("/space/1", io_mode::buffered))->write_at(0, image.bytes()));
+    disk.make_unreadable("/space/1", block + 17, 1);
+    const auto findings = scan_all(std::move(*disk.open_for_read("/space/1")));
+    EXPECT_FALSE(findings.failed) << block;
+    ASSERT_FALSE(findings.unparsed.empty()) << block;
+    EXPECT_TRUE(findings.unparsed.front().is_unreadable) << block;
+    EXPECT_NE(findings.unparsed.front().reason.find("bad sector"), std::string::npos)
+      << findings.unparsed.front().reason;
+    for (const auto& record : all) {
+      const auto end = record.at.data_offset() + record.at.data_bytes;
+      const auto is_hit = record.at.record_offset < block + disk_block_bytes && block < end;
+      const auto is_found =
+        std::any_of(findings.records.begin(), findings.records.end(), [&](const scanned_record& found) {
+          return found.at.record_offset == record.at.record_offset
+                 && describe(*found.body) == describe(*record.body);
+        });
+      EXPECT_TRUE(is_found || is_hit) << "block " << block << " record " << record.at.record_offset;
+    }
+  }
+}
+
+TEST_F(ReadErrorTest, DataInAnUnreadableBlockAreNotIntactEvenIfTheyAreZeros) {
   log_image image(sample_file_header());
-  image.add(sample_sequence(byte_vector(300'000, std::byte{7})));
-  image.add(collection_record{collection_id{1}, true});
+  image.add(sample_sequence(byte_vector(600'000, std::byte{0})));
   image.end_batch();
-  disk.damage("/space/1", [&](byte_vector& bytes) { bytes = image.bytes(); });
-  auto scanner = log_scanner::open(*disk.open_for_read("/space/1"));
+  auto file = file_of(image.bytes());
+  disk_.make_unreadable("/space/1", 100 * disk_block_bytes, 1);
+  auto scanner = log_scanner::open(std::move(file));
   ASSERT_TRUE(scanner);
   const auto sequence = scanner->next();
   ASSERT_TRUE(sequence);
-  disk.inject({.operation = disk_operation::read});
-  EXPECT_EQ(scanner->next().error().code, errc::storage_error);
+  EXPECT_EQ(scanner->read_trouble(), "");
+  EXPECT_EQ(scanner->data_is_intact(std::get<scanned_record>(*sequence)), false);
+  EXPECT_NE(scanner->read_trouble().find("bad sector"), std::string::npos);
+  EXPECT_TRUE(std::holds_alternative<end_of_file>(scanner->next().value()));
+}
+
+TEST_F(ReadErrorTest, UnreadableHeaderIsStorageErrorAndNotDamage) {
+  file_of(sample_log().bytes()).reset();
+  disk_.make_unreadable("/space/1", 0, 1);
+  EXPECT_EQ(log_scanner::open(open()).error().code, errc::storage_error);
+}
+
+TEST_F(ReadErrorTest, DiskThatGivesNothingIsStorageErrorAndTheNextTryGoesOn) {
+  file_of(large_log().bytes()).reset();
+  auto scanner = log_scanner::open(open());
+  ASSERT_TRUE(scanner);
+  const auto sequence = scanner->next();
+  ASSERT_TRUE(sequence);
+  disk_.inject({.operation = disk_operation::read, .times = disk_fault::forever});
+  EXPECT_EQ(scanner->data_is_intact(std::get<scanned_record>(*sequence)).error().code, errc::storage_error);
+  disk_.clear_faults();
+  EXPECT_EQ(scanner->data_is_intact(std::get<scanned_record>(*sequence)), true);
   const auto step = scanner->next();
   ASSERT_TRUE(step);
   EXPECT_TRUE(std::holds_alternative<scanned_record>(*step));
-  disk.inject({.operation = disk_operation::read});
-  EXPECT_EQ(scanner->data_is_intact(std::get<scanned_record>(*sequence)).error().code, errc::storage_error);
-  EXPECT_EQ(scanner->data_is_intact(std::get<scanned_record>(*sequence)), true);
+  disk_.inject({.operation = disk_operation::size});
+  EXPECT_EQ(log_scanner::open(open()).error().code, errc::storage_error);
 }
 
 TEST(LogScannerTest, FileThatShrinksWhileItIsReadIsStorageError) {

@@ -3,6 +3,7 @@
 #include "core/unified_id.hpp"
 #include "tests/support/test_seed.hpp"
 
+#include <limits>
 #include <random>
 #include <set>
 
@@ -17,7 +18,7 @@ constexpr std::int64_t epoch_ms = 1'577'836'800'000; // 2020-01-01T00:00:00Z
 class UnifiedIdTest : public testing::Test {
 protected:
   unified_id_generator generator(std::int32_t shard) {
-    return unified_id_generator(shard_number{shard}, [this] { return std::chrono::milliseconds{now_ms_}; });
+    return unified_id_generator({shard_number{shard}}, [this] { return std::chrono::milliseconds{now_ms_}; });
   }
 
   std::int64_t now_ms_ = epoch_ms + 5000;
@@ -48,6 +49,35 @@ TEST_F(UnifiedIdTest, IdHoldsClockShardAndCounter) {
   EXPECT_EQ(decompose(ids.next()), (unified_id_parts{5000, shard_number{77}, 1}));
   ++now_ms_;
   EXPECT_EQ(decompose(ids.next()), (unified_id_parts{5001, shard_number{77}, 0}));
+}
+
+TEST_F(UnifiedIdTest, IdsOfALeaseKeepToItsCountersAndRunAheadOfTheClockBeyondThem) {
+  unified_id_generator ids({shard_number{5}, 256, 128},
+                           [this] { return std::chrono::milliseconds{now_ms_}; });
+  unified_id last;
+  for (int i = 0; i < 300; ++i) {
+    const auto id = ids.next();
+    EXPECT_GT(id, last);
+    const auto parts = decompose(id);
+    EXPECT_EQ(parts.milliseconds, 5000U + static_cast<unsigned>(i) / 128);
+    EXPECT_GE(parts.counter, 256);
+    EXPECT_LT(parts.counter, 256 + 128);
+    last = id;
+  }
+  ids.use({shard_number{5}, 0, 128});
+  EXPECT_GT(ids.next(), last);
+}
+
+TEST(IdLeaseTest, HoldsPartsOfTheIdSpaceAlone) {
+  EXPECT_TRUE(is_valid({shard_number{8191}, 0, 1024}));
+  EXPECT_TRUE(is_valid({shard_number{0}, 1023, 1}));
+  constexpr auto max = std::numeric_limits<std::int32_t>::max();
+  for (const id_lease& wrong :
+       {id_lease{shard_number{-1}, 0, 1}, id_lease{shard_number{8192}, 0, 1},
+        id_lease{shard_number{0}, -1, 1}, id_lease{shard_number{0}, 0, 0}, id_lease{shard_number{0}, 0, 1025},
+        id_lease{shard_number{0}, 1023, 2}, id_lease{shard_number{0}, max, max}})
+    EXPECT_FALSE(is_valid(wrong)) << wrong.shard.value << " " << wrong.first_counter << " "
+                                  << wrong.counter_count;
 }
 
 TEST_F(UnifiedIdTest, GrowsWhenTheClockGoesBack) {
@@ -130,7 +160,7 @@ TEST_F(UnifiedIdTest, GrowsOverAChangeToASmallerShard) {
   auto ids = generator(7);
   ids.next();
   const auto before = ids.next();
-  ids.use(shard_number{3});
+  ids.use({shard_number{3}});
   const auto after = ids.next();
   EXPECT_GT(after, before);
   EXPECT_EQ(decompose(after).shard, shard_number{3});
@@ -139,7 +169,7 @@ TEST_F(UnifiedIdTest, GrowsOverAChangeToASmallerShard) {
 TEST_F(UnifiedIdTest, KeepsTheMillisecondWhenTheShardStays) {
   auto ids = generator(7);
   ids.next();
-  ids.use(shard_number{7});
+  ids.use({shard_number{7}});
   EXPECT_EQ(decompose(ids.next()), (unified_id_parts{5000, shard_number{7}, 1}));
 }
 
@@ -163,7 +193,7 @@ TEST_F(UnifiedIdTest, GrowsUnderAnyClockAndAnySeenIds) {
 }
 
 TEST_F(UnifiedIdTest, DefaultClockIsTheWallClock) {
-  unified_id_generator ids(shard_number{0});
+  unified_id_generator ids({shard_number{0}});
   const auto id = decompose(ids.next());
   const std::chrono::milliseconds at{epoch_ms + static_cast<std::int64_t>(id.milliseconds)};
   const auto distance = std::chrono::system_clock::now().time_since_epoch() - at;

@@ -158,6 +158,24 @@ TEST_F(ValueFileCacheTest, FileThatEndsTooEarlyIsDamagedWhereItIsMissing) {
   expect_damaged({0, 4 * block_bytes});
 }
 
+TEST_F(ValueFileCacheTest, BlockThatCannotBeReadDamagesThePartsThatTouchIt) {
+  store(3 * checksum_block_bytes);
+  disk_.make_unreadable(path_, data_offset() + checksum_block_bytes, 1);
+  expect_damaged({0, 3 * block_bytes});
+  expect_damaged({block_bytes + 5, 1});
+  expect_part({0, block_bytes});
+  expect_part({2 * block_bytes, block_bytes});
+}
+
+TEST_F(ValueFileCacheTest, FileThatCannotBeOpenedNowIsNotDamaged) {
+  store(100);
+  disk_.inject({.operation = disk_operation::open});
+  const auto refused = read({0, 100});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, errc::busy) << refused.error().message;
+  expect_part({0, 100});
+}
+
 TEST_F(ValueFileCacheTest, ReadsNoMoreThanThePartsBlocks) {
   store(200 * block_bytes);
   flip(data_offset() + 10 * block_bytes);

@@ -157,6 +157,22 @@ TEST(ValueLogTest, RealDiskGivesBackWhatItTook) {
   std::filesystem::remove_all(directory);
 }
 
+TEST(ValueLogTest, CloseTellsTheFilesLastNumberAndNoneThatWasVoid) {
+  log_bench bench;
+  ASSERT_TRUE(bench.log->open());
+  ASSERT_FALSE(bench.append({numbered(1), numbered(2)}).failed);
+  ASSERT_TRUE(bench.sync());
+  bench.disk.inject({.operation = disk_operation::write});
+  ASSERT_TRUE(bench.append({numbered(3)}).failed);
+  ASSERT_TRUE(bench.log->recover());
+  EXPECT_EQ(bench.log->close()->last_lsn, log_sequence_number{}) << "it holds the fence alone";
+
+  log_bench other;
+  ASSERT_TRUE(other.log->open());
+  ASSERT_FALSE(other.append({numbered(1), numbered(2)}).failed);
+  EXPECT_EQ(other.log->close()->last_lsn, log_sequence_number{2});
+}
+
 // -- placement and alignment
 
 TEST(ValueLogTest, LsnsGrowByOneFromTheStart) {

@@ -197,6 +197,35 @@ TEST(WriteMachineCancelTest, GatewayStartDuringARepeatLeavesTheStoredSegmentFina
   EXPECT_EQ(rig.code(again), errc::success) << "it is stored: cancelled would be a lie";
 }
 
+TEST(WriteMachineCancelTest, RepeatThatAGatewayStartOvertakesIsToldWhatIsStored) {
+  for (const std::uint32_t variant : {0U, 1U}) {
+    write_rig rig;
+    rig.send(entire(1));
+    rig.settle();
+    const auto repeat = rig.send(entire(1, variant));
+    const auto ticket = rig.send(gateway_start_request{node_id{2}, timestamp_us{1'000'000}});
+    rig.settle();
+    EXPECT_EQ(rig.code(ticket), errc::success);
+    EXPECT_EQ(rig.code(repeat), variant == 0 ? errc::success : errc::duplicate_segment);
+    EXPECT_EQ(rig.status(1), segment_status::final);
+  }
+}
+
+TEST(WriteMachineCancelTest, RepeatThatAGatewayStartOvertakesIsToldSoAfterAFailureToo) {
+  write_rig rig;
+  rig.send(entire(1));
+  rig.settle();
+  const auto repeat = rig.send(entire(1));
+  rig.write_and_sync();
+  rig.send(gateway_start_request{node_id{2}, timestamp_us{1'000'000}});
+  rig.machine().start_round();
+  ASSERT_TRUE(rig.take_append());
+  rig.fail(); // the cancel is written again
+  rig.settle();
+  EXPECT_EQ(rig.code(repeat), errc::success);
+  EXPECT_EQ(rig.status(1), segment_status::final);
+}
+
 TEST(WriteMachineCancelTest, IdleSegmentIsCancelled) {
   write_rig rig;
   rig.send(start(1));

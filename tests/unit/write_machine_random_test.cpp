@@ -236,6 +236,7 @@ private:
     EXPECT_TRUE(rig_.machine().is_quiet());
     EXPECT_EQ(rig_.machine().active_segment_count(), 0U);
     EXPECT_EQ(rig_.machine().completion_count(), 0U);
+    EXPECT_EQ(rig_.machine().held_bytes(), 0U);
     EXPECT_FALSE(rig_.machine().oldest_wait());
     EXPECT_FALSE(rig_.take_append());
     EXPECT_EQ(rig_.after_crash(), rig_.database) << "the database is not the fold of the log";
