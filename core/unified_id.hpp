@@ -22,6 +22,7 @@ struct unified_id_parts {
 
   bool operator==(const unified_id_parts&) const = default;
 };
+
 /// A lease on part of the id space: of one shard, some of the numbers that each millisecond has. Ids of
 /// leases that do not overlap never collide.
 struct id_lease {

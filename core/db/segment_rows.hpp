@@ -48,11 +48,6 @@ std::optional<stored_segment> load_live_segment(pqxx::transaction_base& transact
 /// @throws pqxx exceptions
 std::optional<stored_segment> load_segment(pqxx::transaction_base& transaction, const segment_key& key);
 
-enum class damage : char {
-  missing = 'M', ///< the value file is not there
-  defective = 'D',
-};
-
 /// Adds sequences to what damaged_segment knows of a segment; it tells what was found last.
 /// @throws pqxx exceptions
 void insert_damaged(pqxx::transaction_base& transaction, const segment_info& segment,

@@ -11,6 +11,12 @@ namespace cairn {
 
 enum class segment_status : char { active = 'A', cancelled = 'C', final = 'F', tombstone = 'T' };
 
+/// What is wrong with a sequence that cannot be given, as table damaged_segment has it.
+enum class damage : char {
+  missing = 'M', ///< the value file is not there
+  defective = 'D',
+};
+
 /// Where one sequence lies.
 struct stored_sequence {
   sequence_info info;

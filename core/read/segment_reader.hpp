@@ -2,7 +2,6 @@
 /// Look-ups and retrievals: rows from a database connection of its own, bytes from the value files, each
 /// sequence verified before it is handed out. Source: spec section 7.
 
-#include "core/db/segment_rows.hpp"
 #include "core/db/stored_segment.hpp"
 #include "core/disk/disk.hpp"
 #include "core/messages.hpp"

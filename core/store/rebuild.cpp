@@ -39,10 +39,6 @@ result<std::string> put_server_aside(const std::string& directory) {
   return aside;
 }
 
-} // namespace
-
-namespace {
-
 /// Where value files lie now counts, and not where a record says that they once did: a copy of them may have
 /// been restored to another place.
 result<void> keep_linked_paths(node_database& database, const std::vector<file_space>& linked) {

@@ -18,9 +18,9 @@ struct recovered_file {
 /// Finds where the file's valid bytes end, makes them durable, and gathers its row. Nothing is written.
 /// A record that does not parse (or a sequence whose data do not fit) lies in a torn tail when it is numbered
 /// past all that is known to be synced; otherwise it is damage, and the scan goes on at the next record.
-/// @param known_synced the database's position; the file's own records may tell more
 /// Blocks that cannot be read are damage; if the log might end in them, they are so only where gaps are
 /// reported.
+/// @param known_synced the database's position; the file's own records may tell more
 /// @error storage_error: also when the log's end is not known for that; version_mismatch: a newer program
 /// wrote it
 result<recovered_file> recover_file(disk& disk, const log_file& file, log_sequence_number known_synced,

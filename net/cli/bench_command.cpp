@@ -263,8 +263,7 @@ public:
     auto found = ask_for_node(net.system(), host->host, where.node, limit);
     if (!found)
       return pass_failure(found);
-    if (targets_.empty()) // CAF gives a further system of this process a machine id of its own
-      process_ = process_on_this_machine(host->host.node());
+    process_ = process_on_this_machine(host->host.node());
     targets_.push_back({&net.system(), found->node});
     return {};
   }

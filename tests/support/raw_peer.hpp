@@ -2,21 +2,18 @@
 /// Peers that do not keep to the protocol: a connection that says what it is told to, and frames of a process
 /// that does not exist.
 
-#include "core/disk/posix.hpp"
 #include "net/endpoint.hpp"
-#include "tests/harness/program.hpp"
+#include "tests/support/plain_socket.hpp"
 
 #include <array>
 #include <random>
 #include <string>
 #include <vector>
 
-#include <arpa/inet.h>
 #include <caf/binary_serializer.hpp>
 #include <caf/io/basp/header.hpp>
 #include <caf/message.hpp>
 #include <caf/node_id.hpp>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -26,14 +23,7 @@ namespace cairn::harness {
 class raw_peer {
 public:
   /// @throws harness_error when nobody listens there
-  explicit raw_peer(const host_port& to) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(to.port);
-    ::inet_pton(AF_INET, to.host.c_str(), &address.sin_addr);
-    if (::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-      throw harness_error("cannot connect");
-  }
+  explicit raw_peer(const host_port& to) : fd_(connect_plainly(to)) {}
 
   /// Sends all of it, or (to a peer that does not read) as much as goes until the deadline.
   /// @returns whether all went; false also when the other side has ended the connection

@@ -1,15 +1,11 @@
 #pragma once
 /// A peer that sends requests and reads what comes only when it is told to.
 
-#include "core/disk/posix.hpp"
-#include "net/address.hpp"
-#include "tests/harness/program.hpp"
+#include "tests/support/plain_socket.hpp"
 
 #include <string>
 #include <vector>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -20,16 +16,7 @@ namespace cairn::harness {
 /// latest after two minutes (soon()).
 class slow_reader {
 public:
-  explicit slow_reader(const host_port& to) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    const int small = 64 * 1024;
-    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(to.port);
-    ::inet_pton(AF_INET, to.host.c_str(), &address.sin_addr);
-    if (::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-      throw harness_error("cannot connect");
-  }
+  explicit slow_reader(const host_port& to) : fd_(connect_plainly(to, 64 * 1024)) {}
 
   /// @param bytes few: the other side must have room for them
   void send(const std::string& bytes) {
