@@ -20,7 +20,7 @@ if ! command -v clang++ >/dev/null; then
 fi
 
 cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz
+cmake --build --preset fuzz --target "${targets[@]/%/_fuzz}"
 failed=0
 TIMEFORMAT='%U %S' # what `time` prints: processor seconds
 
