@@ -100,8 +100,8 @@ struct archive_key_entire {
 
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, archive_key_entire& x) {
-    auto&& meta = detail::limited_for<Inspector, detail::metadata_to_read>(x.meta);
-    return f(x.env, x.segment, x.sequence, x.file, x.nodes, meta, x.data);
+    auto&& limited_meta = detail::limited_for<Inspector, detail::metadata_to_read>(x.meta);
+    return f(x.env, x.segment, x.sequence, x.file, x.nodes, limited_meta, x.data);
   }
 };
 
@@ -143,8 +143,8 @@ struct archive_key_final {
 
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, archive_key_final& x) {
-    auto&& meta = detail::limited_for<Inspector, detail::metadata_to_read>(x.meta);
-    return f(x.env, x.key, x.sequence, x.file, meta, x.data);
+    auto&& limited_meta = detail::limited_for<Inspector, detail::metadata_to_read>(x.meta);
+    return f(x.env, x.key, x.sequence, x.file, limited_meta, x.data);
   }
 };
 
@@ -219,8 +219,8 @@ struct purge {
 
   template <class Inspector>
   friend typename Inspector::result_type inspect(Inspector& f, purge& x) {
-    auto&& keys = detail::limited_for<Inspector, detail::purge_keys_to_read>(x.keys);
-    return f(x.env, keys);
+    auto&& limited_keys = detail::limited_for<Inspector, detail::purge_keys_to_read>(x.keys);
+    return f(x.env, limited_keys);
   }
 };
 
