@@ -33,6 +33,14 @@ struct tally {
   std::size_t acknowledged = 0;
 };
 
+std::string describe(const tally& counts) {
+  return fmt::format("{} messages, {} acknowledged archives, power lost {} times at work and {} times in "
+                     "recovery ({} records of the database with it), {} kills, {} stops, {} lives with a "
+                     "disk that failed",
+                     counts.messages, counts.acknowledged, counts.cuts, counts.cuts_while_starting,
+                     counts.lost_commits, counts.kills, counts.stops, counts.faults);
+}
+
 class run {
 public:
   run(std::uint64_t seed, flushed_database& database, const std::string& data_directory, tally& counts)
@@ -203,7 +211,7 @@ TEST(PowerTest, AcknowledgedFactsSurviveLossOfPower) {
       run(seed, database, directory / "node", counts).lives();
     } catch (const std::exception& e) {
       FAIL() << "seed " << seed << ": " << e.what() << "\nrepeat with CAIRN_SEED=" << seed
-             << " CAIRN_SEEDS=1 CAIRN_POWER_TRACE=1";
+             << " CAIRN_SEEDS=1 CAIRN_POWER_TRACE=1\nuntil then: " << describe(counts);
     }
     if ((seed - first + 1) % seeds_of_a_line == 0 || seed + 1 == first + seeds) {
       const auto now = std::chrono::steady_clock::now();
@@ -214,12 +222,7 @@ TEST(PowerTest, AcknowledgedFactsSurviveLossOfPower) {
       begin = now;
     }
   }
-  std::cout << fmt::format(
-    "{} messages, {} acknowledged archives, power lost {} times at work and {} times in "
-    "recovery ({} records of the database with it), {} kills, {} stops, {} lives with a "
-    "disk that failed\n",
-    counts.messages, counts.acknowledged, counts.cuts, counts.cuts_while_starting, counts.lost_commits,
-    counts.kills, counts.stops, counts.faults);
+  std::cout << describe(counts) << std::endl;
   if (seeds >= seeds_of_a_line) {
     EXPECT_GT(counts.acknowledged, seeds);
     EXPECT_GT(counts.lost_commits, seeds);
