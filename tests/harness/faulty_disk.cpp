@@ -19,6 +19,7 @@ namespace cairn::harness {
 struct disk_faults::shared_state {
   std::int64_t is_filled;
   std::int64_t bytes_left;
+  std::int64_t tells_falsely;
   std::int64_t syncs_to_failure; ///< 0 = none is to fail
   std::int64_t failed_syncs;
   std::int64_t refusals_for_space;
@@ -102,8 +103,9 @@ disk_faults::disk_faults(const std::string& path) {
 
 disk_faults::~disk_faults() { ::munmap(state_, sizeof(shared_state)); }
 
-void disk_faults::fill(std::int64_t bytes_left) const {
+void disk_faults::fill(std::int64_t bytes_left, free_space_told told) const {
   shared_number(state_->bytes_left) = bytes_left;
+  shared_number(state_->tells_falsely) = told == free_space_told::falsely ? 1 : 0;
   shared_number(state_->is_filled) = 1;
 }
 
@@ -137,6 +139,10 @@ std::optional<std::uint64_t> disk_faults::bytes_left() const {
   if (shared_number(state_->is_filled) == 0)
     return std::nullopt;
   return static_cast<std::uint64_t>(shared_number(state_->bytes_left).load());
+}
+
+std::optional<std::uint64_t> disk_faults::bytes_told() const {
+  return shared_number(state_->tells_falsely) == 0 ? bytes_left() : std::nullopt;
 }
 
 bool disk_faults::next_sync_fails() const {
@@ -192,7 +198,7 @@ result<std::string> faulty_disk::read_symlink(const std::string& path) { return 
 
 result<volume_space> faulty_disk::space_at(const std::string& path) {
   auto space = below_.space_at(path);
-  if (const auto left = faults_.bytes_left(); left && space)
+  if (const auto left = faults_.bytes_told(); left && space)
     space->available_bytes = std::min(space->available_bytes, *left);
   return space;
 }

@@ -14,6 +14,12 @@ namespace cairn::harness {
 inline constexpr std::uint64_t harness_reserve_bytes = 4U << 20U;
 inline constexpr std::int64_t full_disk_bytes_left = 2U << 20U;
 
+/// What a volume that is full says of its space when it is asked.
+enum class free_space_told {
+  truly,  ///< what is left
+  falsely ///< what the volume below has: only what needs space finds out, as with quotas or late allocation
+};
+
 /// What is to fail, and what has failed. All members may be called from any thread, and from several
 /// processes over one file.
 class disk_faults {
@@ -30,8 +36,9 @@ public:
 
   /// From now on the volume takes `bytes_left` more bytes; what would make a file longer past that fails with
   /// no_space, preallocated or not. With 0 left, new files and directories fail too. A node looks at its
-  /// space once a second, so wait for status_reply::has_space.
-  void fill(std::int64_t bytes_left = full_disk_bytes_left) const;
+  /// space once a second: told truly, wait for status_reply::has_space; told falsely, it never sees it.
+  void fill(std::int64_t bytes_left = full_disk_bytes_left,
+            free_space_told told = free_space_told::truly) const;
   /// There is space again.
   void free() const;
   /// The nth sync of a file from now (1 = the next) fails, and only that one. What was written stays
@@ -50,6 +57,8 @@ public:
   [[nodiscard]] bool takes_names() const;
   /// What is left, if the volume was filled.
   [[nodiscard]] std::optional<std::uint64_t> bytes_left() const;
+  /// What the volume says is left, if it was filled and tells so.
+  [[nodiscard]] std::optional<std::uint64_t> bytes_told() const;
   /// Counts a sync. @returns whether it is the one to fail
   [[nodiscard]] bool next_sync_fails() const;
 
