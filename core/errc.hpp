@@ -32,7 +32,7 @@ enum class errc : std::uint8_t {
   shutting_down,         ///< definite: the node is stopping; go to another, or wait
   not_found,             ///< definite: no such visible key, version, segment or retrieval
   damaged,               ///< definite: stored bytes are missing or fail their checksum; read another segment.
-                         ///< A repeat of an archive does not mend them: use a new unified id
+                         ///< An archive of the whole segment with the same ids then mends them
   version_mismatch,      ///< definite: client and node speak different wire versions, or no hello was sent
   timed_out,             ///< unknown: no answer, or no sync of the disk, within the time limit; repeat
   conflict,              ///< definite, at start only: another node's name, data, lock, schema or log

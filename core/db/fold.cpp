@@ -1,6 +1,7 @@
 #include "core/db/fold.hpp"
 
 #include "core/db/array_literal.hpp"
+#include "core/db/fold_repair.hpp"
 #include "core/db/segment_rows.hpp"
 #include "core/db/sql_time.hpp"
 #include "core/db/transaction_statements.hpp"
@@ -121,6 +122,12 @@ WITH gone AS (
   RETURNING id),
 sequences AS (DELETE FROM cairn.segment_sequence WHERE segment_id IN (SELECT id FROM gone))
 DELETE FROM cairn.meta WHERE segment_id IN (SELECT id FROM gone))";
+
+// On its own: a reader may have noted damage while the rows that go were waited for.
+constexpr auto sql_forget_damage = R"(
+DELETE FROM cairn.damaged_segment
+WHERE unified_id = $1 AND conjoined_part = $2 AND segment_num = $3 AND handoff_node_id = $4
+  AND NOT EXISTS (SELECT FROM )" CAIRN_KEY_ROWS "<> 'C')";
 
 constexpr auto sql_collection = R"(
 INSERT INTO cairn.collection (id, versioned) VALUES ($1, $2)
@@ -364,6 +371,12 @@ struct fold_single {
   transaction_statements& statements;
   fold_outcome& outcome;
 
+  /// If nothing holds the key any more.
+  void forget_damage(const segment_key& key) {
+    statements.exec_prepared("fold_forget_damage", key.version.value, key.conjoined_part, key.segment_num,
+                             key.handoff.value);
+  }
+
   void operator()(const sequence_record&) {}
   void operator()(const final_record&) {}
 
@@ -371,6 +384,7 @@ struct fold_single {
     const auto& k = r.key;
     if (r.reason == cancel_reason::storage_fault) {
       statements.exec_prepared("fold_forget", r.id.value);
+      forget_damage(k);
       return;
     }
     const auto changed = statements.exec_prepared("fold_cancel", k.version.value, k.conjoined_part,
@@ -412,6 +426,16 @@ struct fold_single {
   void operator()(const purge_record& r) {
     statements.exec_prepared("fold_purge", r.key.version.value, r.key.conjoined_part, r.key.segment_num,
                              r.key.handoff.value);
+    forget_damage(r.key);
+  }
+  void operator()(const repair_record& r) {
+    switch (fold_repair(statements, r)) {
+      case repair_outcome::repointed: return;
+      case repair_outcome::cleared: outcome = fold(statements, archive_told_by(r)).back(); return;
+      case repair_outcome::over:
+        outcome.what = kind::lost;
+        outcome.existing = load_segment(statements.open(), r.of.key());
+    }
   }
   void operator()(const collection_record& r) {
     statements.exec_prepared("fold_collection", r.collection.value, r.versioned);
@@ -443,10 +467,12 @@ void prepare_fold(pqxx::connection_base& connection) {
   connection.prepare("fold_insert_tombstone", sql_insert_tombstone);
   connection.prepare("fold_conjoined", sql_conjoined);
   connection.prepare("fold_purge", sql_purge);
+  connection.prepare("fold_forget_damage", sql_forget_damage);
   connection.prepare("fold_collection", sql_collection);
   connection.prepare("fold_node", sql_node);
   connection.prepare("fold_file_space", sql_file_space);
   connection.prepare("fold_value_file", sql_value_file);
+  prepare_fold_repair(connection);
   prepare_load_segment(connection);
 }
 

@@ -110,6 +110,7 @@ result<std::unique_ptr<node_database>> node_database::open(const std::string& co
     s->connection = connect_session(connection_string, "cairnd-writer");
     database.reset(new node_database(std::move(s)));
     pqxx::nontransaction query(*database->session_->connection);
+    query.exec(sql_bound_locks);
     if (const auto encoding = query.exec1("SHOW server_encoding")[0].as<std::string>(); encoding != "UTF8")
       conflict =
         fmt::format("database has encoding {}, keys need UTF8: create it with ENCODING 'UTF8'", encoding);
@@ -130,7 +131,6 @@ result<std::unique_ptr<node_database>> node_database::open(const std::string& co
         pqxx::nontransaction setup(*database->session_->connection);
         // Rounds are the rule here; what is not a round turns it on for its own transaction.
         setup.exec0("SET synchronous_commit = off");
-        setup.exec(sql_bound_locks);
       }
     });
   if (!opened) {
@@ -413,10 +413,9 @@ result<void> node_database::add_file_spaces(std::span<const file_space_record> r
     .map_error([&](const database_fault& fault) { return as_failure(fault); });
 }
 
-result<void> node_database::put_damaged(const segment_info& segment,
-                                        std::span<const std::int32_t> sequence_numbers) {
+result<void> node_database::put_damaged(const segment_info& segment, const stored_sequence& sequence) {
   return synchronously(*session_->connection,
-                       [&](auto& transaction) { insert_damaged(transaction, segment, sequence_numbers); })
+                       [&](auto& transaction) { insert_damaged(transaction, segment, sequence); })
     .map_error([&](const database_fault& fault) { return as_failure(fault); });
 }
 

@@ -91,8 +91,9 @@ public:
   /// Rows of file spaces as they stand on disk, before a record tells more, likewise. @error
   /// database_unavailable, internal_error
   result<void> add_file_spaces(std::span<const file_space_record> rows);
-  /// Notes sequences of a segment whose bytes are not all there. @error database_unavailable, internal_error
-  result<void> put_damaged(const segment_info& segment, std::span<const std::int32_t> sequence_numbers);
+  /// Notes a sequence whose bytes are not all there, if its row points to them. @error database_unavailable,
+  /// internal_error
+  result<void> put_damaged(const segment_info& segment, const stored_sequence& sequence);
 
 private:
   struct session;

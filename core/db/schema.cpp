@@ -141,10 +141,31 @@ CREATE TABLE cairn.identity (
 );
 )sql";
 
+// A node's own copy and one for another node are damaged each for itself.
+constexpr std::string_view version_2 = R"sql(
+ALTER TABLE cairn.damaged_segment
+  ADD COLUMN handoff_node_id int4 NOT NULL DEFAULT 0, -- 0 = none
+  DROP CONSTRAINT damaged_segment_pkey,
+  ADD PRIMARY KEY (unified_id, conjoined_part, segment_num, handoff_node_id);
+INSERT INTO cairn.damaged_segment (collection_id, key, status, unified_id, timestamp, segment_num, conjoined_part,
+                                   sequence_numbers, handoff_node_id)
+SELECT d.collection_id, d.key, d.status, d.unified_id, d.timestamp, d.segment_num, d.conjoined_part,
+       d.sequence_numbers, s.handoff_node_id
+FROM cairn.damaged_segment d
+JOIN cairn.segment s ON s.unified_id = d.unified_id AND s.conjoined_part = d.conjoined_part
+                    AND s.segment_num = d.segment_num AND s.status <> 'C' AND s.handoff_node_id IS NOT NULL;
+DELETE FROM cairn.damaged_segment d
+WHERE NOT EXISTS (SELECT FROM cairn.segment s
+                  WHERE s.unified_id = d.unified_id AND s.conjoined_part = d.conjoined_part
+                    AND s.segment_num = d.segment_num AND coalesce(s.handoff_node_id, 0) = d.handoff_node_id
+                    AND s.status <> 'C');
+ALTER TABLE cairn.damaged_segment ALTER COLUMN handoff_node_id DROP DEFAULT;
+)sql";
+
 } // namespace
 
 const std::vector<std::string_view>& schema_migrations() {
-  static const std::vector<std::string_view> migrations{version_1};
+  static const std::vector<std::string_view> migrations{version_1, version_2};
   return migrations;
 }
 

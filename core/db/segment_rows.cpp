@@ -1,6 +1,5 @@
 #include "core/db/segment_rows.hpp"
 
-#include "core/db/array_literal.hpp"
 #include "core/db/sql_time.hpp"
 
 #include <algorithm>
@@ -38,16 +37,29 @@ constexpr auto sql_fenced = R"(
 SELECT FROM cairn.segment_fence
 WHERE unified_id = $1 AND conjoined_part = $2 AND segment_num = $3 AND handoff_node_id = $4)";
 
+// Bytes that no row points to (any more) are no part of the segment. A row that is being repaired or purged
+// is passed over: who waited for it would find it changed. What is noted already takes no lock: readers of
+// one damaged sequence must not hold up its repair in turn.
 constexpr auto sql_insert_damaged = R"(
 INSERT INTO cairn.damaged_segment AS d (collection_id, key, status, unified_id, timestamp, segment_num, conjoined_part,
-                                        sequence_numbers)
-VALUES ($1, $2, $8, $3, )" CAIRN_SQL_FROM_US("$4::int8") R"(, $5, $6, $7::int4[])
-ON CONFLICT (unified_id, conjoined_part, segment_num) DO UPDATE
+                                        handoff_node_id, sequence_numbers)
+SELECT s.collection_id, s.key, $5::text, s.unified_id, s.timestamp, s.segment_num, s.conjoined_part,
+       coalesce(s.handoff_node_id, 0), ARRAY[q.sequence_num]
+FROM cairn.segment s JOIN cairn.segment_sequence q ON q.segment_id = s.id AND q.sequence_num = $4::int4
+WHERE s.unified_id = $1::int8 AND s.conjoined_part = $2::int4 AND s.segment_num = $3::int2 AND s.status <> 'C'
+  AND q.value_file_id = $6::int4 AND q.value_file_offset = $7::int8
+  AND NOT EXISTS (SELECT FROM cairn.damaged_segment n
+                  WHERE n.unified_id = s.unified_id AND n.conjoined_part = s.conjoined_part
+                    AND n.segment_num = s.segment_num AND n.handoff_node_id = coalesce(s.handoff_node_id, 0)
+                    AND n.status = $5::text AND q.sequence_num = ANY (n.sequence_numbers))
+FOR SHARE OF q SKIP LOCKED
+ON CONFLICT (unified_id, conjoined_part, segment_num, handoff_node_id) DO UPDATE
 SET status = excluded.status, sequence_numbers = (SELECT array_agg(DISTINCT n ORDER BY n)
                         FROM unnest(d.sequence_numbers || excluded.sequence_numbers) AS n))";
 
 constexpr auto sql_is_damaged = "SELECT FROM cairn.damaged_segment"
-                                " WHERE unified_id = $1 AND conjoined_part = $2 AND segment_num = $3";
+                                " WHERE unified_id = $1 AND conjoined_part = $2 AND segment_num = $3"
+                                " AND handoff_node_id = $4";
 
 constexpr auto sql_meta = "SELECT meta_key, meta_value FROM cairn.meta WHERE segment_id = $1";
 
@@ -75,13 +87,11 @@ void prepare_load_segment(pqxx::connection_base& connection) {
 }
 
 void insert_damaged(pqxx::transaction_base& transaction, const segment_info& segment,
-                    std::span<const std::int32_t> sequence_numbers, damage what) {
-  array_literal numbers;
-  for (const auto number : sequence_numbers)
-    numbers.add(number);
-  transaction.exec_params(sql_insert_damaged, segment.collection.value, segment.key, segment.version.value,
-                          segment.timestamp.value, segment.segment_num, segment.conjoined_part,
-                          numbers.finish(), std::string(1, static_cast<char>(what)));
+                    const stored_sequence& sequence, damage what) {
+  transaction.exec_params(sql_insert_damaged, segment.version.value, segment.conjoined_part,
+                          segment.segment_num, sequence.info.sequence_num,
+                          std::string(1, static_cast<char>(what)), sequence.value_file.value,
+                          sequence.data_offset_bytes);
 }
 
 namespace {
@@ -162,9 +172,7 @@ std::optional<stored_segment> load_live_segment(pqxx::transaction_base& transact
 std::optional<stored_segment> load_segment(pqxx::transaction_base& transaction, const segment_key& key) {
   if (auto live = load_live_segment(transaction, key)) {
     if (live->status == segment_status::final)
-      live->is_damaged =
-        !transaction.exec_prepared("is_damaged", key.version.value, key.conjoined_part, key.segment_num)
-           .empty();
+      live->is_damaged = !rows_of_key(transaction, "is_damaged", key).empty();
     return live;
   }
   if (auto cancelled = first_of_key(transaction, "load_cancelled_segment", key))

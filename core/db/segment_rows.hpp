@@ -4,7 +4,6 @@
 #include "core/db/stored_segment.hpp"
 
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -48,9 +47,10 @@ std::optional<stored_segment> load_live_segment(pqxx::transaction_base& transact
 /// @throws pqxx exceptions
 std::optional<stored_segment> load_segment(pqxx::transaction_base& transaction, const segment_key& key);
 
-/// Adds sequences to what damaged_segment knows of a segment; it tells what was found last.
+/// Adds a sequence to what damaged_segment knows of its segment, if its row points to these very bytes. The
+/// row's status tells what was found last.
 /// @throws pqxx exceptions
 void insert_damaged(pqxx::transaction_base& transaction, const segment_info& segment,
-                    std::span<const std::int32_t> sequence_numbers, damage what = damage::defective);
+                    const stored_sequence& sequence, damage what = damage::defective);
 
 } // namespace cairn

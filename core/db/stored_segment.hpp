@@ -1,7 +1,7 @@
 #pragma once
 /// Rows as values: what the database tells about segments.
 
-#include "core/archive.hpp"
+#include "core/log/record.hpp"
 
 #include <optional>
 #include <string>
@@ -15,15 +15,6 @@ enum class segment_status : char { active = 'A', cancelled = 'C', final = 'F', t
 enum class damage : char {
   missing = 'M', ///< the value file is not there
   defective = 'D',
-};
-
-/// Where one sequence lies.
-struct stored_sequence {
-  sequence_info info;
-  value_file_id value_file;
-  std::uint64_t data_offset_bytes = 0;
-
-  bool operator==(const stored_sequence&) const = default;
 };
 
 /// A row of table segment with its sequences and metadata.
@@ -51,8 +42,8 @@ struct fold_outcome {
   };
   kind what = kind::applied;
   std::string reason; ///< of refused, and of a lost node
-  /// Of a lost final, tombstone or cancel of an attempt: what holds the key, as it is at the end of the round
-  /// at the latest.
+  /// Of a lost final, tombstone, repair or cancel of an attempt: what holds the key, as it is at the end of
+  /// the round at the latest.
   std::optional<stored_segment> existing;
 };
 

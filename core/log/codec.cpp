@@ -43,6 +43,8 @@ constexpr std::size_t purge_fields = 40;
 constexpr std::size_t collection_fields = 8;
 constexpr std::size_t node_fields = 16;
 constexpr std::size_t file_space_fields = 24;
+constexpr std::size_t repair_fields = 80;
+constexpr std::size_t repaired_sequence_bytes = 48; ///< in a repair's data
 
 struct header_size {
   std::size_t operator()(const sequence_record& r) const {
@@ -61,6 +63,7 @@ struct header_size {
   std::size_t operator()(const file_space_record& r) const {
     return file_space_fields + r.path.size() + r.volume.size();
   }
+  std::size_t operator()(const repair_record& r) const { return repair_fields + r.of.segment.key.size(); }
 };
 
 std::size_t encoded_metadata_bytes(const metadata& meta) {
@@ -169,6 +172,18 @@ void put_fields(byte_writer& out, const final_record& r) {
   out.put(r.total_bytes);
   out.put(std::uint64_t{0});
   out.text(r.of.segment.key);
+}
+
+void put_metadata(byte_writer& out, const metadata& meta) {
+  if (meta.empty())
+    return;
+  out.put(narrow<std::uint16_t>(meta.size()));
+  for (const auto& [key, value] : meta) {
+    out.put(narrow<std::uint16_t>(key.size()));
+    out.put(narrow<std::uint16_t>(value.size()));
+    out.text(key);
+    out.text(value);
+  }
 }
 
 metadata decode_metadata(byte_reader in, bool& ok) {
@@ -340,11 +355,74 @@ file_space_record get_file_space(byte_reader& in) {
   return r;
 }
 
+void put_fields(byte_writer& out, const repair_record& r) {
+  put_identity(out, r.of);
+  out.put(narrow<std::int32_t>(r.sequences.size()));
+  out.put(r.file.adler32);
+  out.put(narrow<std::uint16_t>(r.of.segment.key.size()));
+  out.put(std::uint16_t{0});
+  out.raw(r.file.md5.data(), r.file.md5.size());
+  out.put(r.file.size_bytes);
+  out.text(r.of.segment.key);
+}
+
+void put_stored_sequence(byte_writer& out, const stored_sequence& sequence) {
+  out.put(sequence.data_offset_bytes);
+  out.put(sequence.value_file.value);
+  out.put(sequence.info.size_bytes);
+  out.put(sequence.info.padding_bytes);
+  out.put(sequence.info.adler32);
+  out.raw(sequence.info.md5.data(), sequence.info.md5.size());
+  out.put(std::uint64_t{0});
+}
+
+stored_sequence get_stored_sequence(byte_reader& in, std::int32_t number) {
+  stored_sequence sequence;
+  sequence.info.sequence_num = number;
+  sequence.data_offset_bytes = in.get<std::uint64_t>();
+  sequence.value_file.value = in.get<std::int32_t>();
+  sequence.info.size_bytes = in.get<std::uint32_t>();
+  sequence.info.padding_bytes = in.get<std::uint32_t>();
+  sequence.info.adler32 = in.get<std::uint32_t>();
+  in.raw(sequence.info.md5.data(), sequence.info.md5.size());
+  in.skip(8);
+  return sequence;
+}
+
+/// @param data sequences and metadata, or empty
+repair_record get_repair(byte_reader& in, std::size_t data_bytes, std::span<const std::byte> data,
+                         bool& data_ok) {
+  repair_record r;
+  r.of = get_identity(in);
+  const auto count = in.get<std::int32_t>();
+  r.file.adler32 = in.get<std::uint32_t>();
+  const auto key_bytes = in.get<std::uint16_t>();
+  in.skip(2);
+  in.raw(r.file.md5.data(), r.file.md5.size());
+  r.file.size_bytes = in.get<std::int64_t>();
+  r.of.segment.key = in.text(key_bytes);
+  if (count < 1 || static_cast<std::size_t>(count) > data_bytes / repaired_sequence_bytes)
+    in.reject();
+  if (data.empty() || !in.ok())
+    return r;
+  if (data.size() != data_bytes) {
+    data_ok = false;
+    return r;
+  }
+  const auto sequence_bytes = static_cast<std::size_t>(count) * repaired_sequence_bytes;
+  byte_reader places(data.first(sequence_bytes));
+  r.sequences.reserve(static_cast<std::size_t>(count));
+  for (std::int32_t number = 0; number < count; ++number)
+    r.sequences.push_back(get_stored_sequence(places, number));
+  r.meta = decode_metadata(byte_reader(data.subspan(sequence_bytes)), data_ok);
+  return r;
+}
+
 } // namespace
 
 std::string_view type_name(const record_body& body) {
-  static constexpr std::string_view names[] = {"sequence", "final",      "cancel", "tombstone", "conjoined",
-                                               "purge",    "collection", "node",   "file_space"};
+  static constexpr std::string_view names[] = {"sequence", "final",      "cancel", "tombstone",  "conjoined",
+                                               "purge",    "collection", "node",   "file_space", "repair"};
   static_assert(std::size(names) == std::variant_size_v<record_body>);
   return names[body.index()];
 }
@@ -438,6 +516,8 @@ std::size_t record_data_bytes(const record_body& body) {
     return sequence->data.size();
   if (const auto* final = std::get_if<final_record>(&body))
     return encoded_metadata_bytes(final->meta);
+  if (const auto* repair = std::get_if<repair_record>(&body))
+    return repair->sequences.size() * repaired_sequence_bytes + encoded_metadata_bytes(repair->meta);
   return 0;
 }
 
@@ -446,17 +526,16 @@ std::size_t record_total_bytes(const record_body& body) {
 }
 
 std::vector<std::byte> encode_record_data(const record_body& body) {
-  const auto* final = std::get_if<final_record>(&body);
-  if (final == nullptr || final->meta.empty())
+  if (std::holds_alternative<sequence_record>(body))
     return {};
-  std::vector<std::byte> data(encoded_metadata_bytes(final->meta));
+  std::vector<std::byte> data(record_data_bytes(body));
   byte_writer out(data);
-  out.put(narrow<std::uint16_t>(final->meta.size()));
-  for (const auto& [key, value] : final->meta) {
-    out.put(narrow<std::uint16_t>(key.size()));
-    out.put(narrow<std::uint16_t>(value.size()));
-    out.text(key);
-    out.text(value);
+  if (const auto* final = std::get_if<final_record>(&body))
+    put_metadata(out, final->meta);
+  if (const auto* repair = std::get_if<repair_record>(&body)) {
+    for (const auto& sequence : repair->sequences)
+      put_stored_sequence(out, sequence);
+    put_metadata(out, repair->meta);
   }
   return data;
 }
@@ -535,14 +614,14 @@ result<record_body> decode_record(const record_prefix& prefix, std::span<const s
     return fail(errc::damaged, "record header fails its CRC-32C");
   byte_reader in(header.subspan(record_frame_bytes));
   record_body body;
-  bool metadata_ok = true;
+  bool data_ok = true;
   switch (prefix.type) {
     case type_number<sequence_record>():
       body = get_sequence(in, prefix.data_bytes, prefix.data_crc32c);
       break;
     case type_number<final_record>(): {
       auto record = get_final(in);
-      record.meta = decode_metadata(byte_reader(data), metadata_ok);
+      record.meta = decode_metadata(byte_reader(data), data_ok);
       body = std::move(record);
       break;
     }
@@ -553,9 +632,10 @@ result<record_body> decode_record(const record_prefix& prefix, std::span<const s
     case type_number<collection_record>(): body = get_collection(in); break;
     case type_number<node_record>(): body = get_node(in); break;
     case type_number<file_space_record>(): body = get_file_space(in); break;
+    case type_number<repair_record>(): body = get_repair(in, prefix.data_bytes, data, data_ok); break;
     default: return fail(errc::damaged, fmt::format("record type {} is not known", prefix.type));
   }
-  if (!in.ok() || !metadata_ok)
+  if (!in.ok() || !data_ok)
     return fail(errc::damaged, fmt::format("{} record's fields do not fit", type_name(body)));
   return body;
 }

@@ -53,7 +53,8 @@ struct record_frame {
 
 /// Size of the record's header; a multiple of record_alignment_bytes.
 std::size_t record_header_bytes(const record_body& body);
-/// Size of the record's data, e.g. the sequence's payload or the encoded metadata.
+/// Size of the record's data, e.g. the sequence's payload or the encoded metadata. Only of a repair may it be
+/// past max_record_data_bytes: of one with too many sequences.
 std::size_t record_data_bytes(const record_body& body);
 /// Header, data and the zeros that align the next record.
 std::size_t record_total_bytes(const record_body& body);
@@ -89,7 +90,7 @@ result<record_prefix> decode_record_prefix(std::span<const std::byte> bytes, std
 bool record_header_is_intact(const record_prefix& prefix, std::span<const std::byte> header);
 
 /// A whole header's fields.
-/// @param data the record's data, or empty: then a final's metadata stays empty
+/// @param data the record's data, or empty: then a final's metadata and a repair's sequences stay empty
 /// @error damaged
 result<record_body> decode_record(const record_prefix& prefix, std::span<const std::byte> header,
                                   std::span<const std::byte> data);

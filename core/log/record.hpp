@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace cairn {
 
@@ -19,6 +20,15 @@ struct segment_identity {
 
   bool operator==(const segment_identity&) const = default;
   [[nodiscard]] segment_key key() const { return key_of(segment, nodes.handoff); }
+};
+
+/// Where one sequence lies.
+struct stored_sequence {
+  sequence_info info;
+  value_file_id value_file;
+  std::uint64_t data_offset_bytes = 0;
+
+  bool operator==(const stored_sequence&) const = default;
 };
 
 /// One sequence and its bytes. Sequence 0 brings the segment into being.
@@ -78,6 +88,16 @@ struct purge_record {
   timestamp_us timestamp;
 };
 
+/// A final segment was archived again, as its stored bytes were damaged: from here on it has those of the
+/// attempt that repeated it, a segment with an id of its own. Tells all of the segment, should its first
+/// records be lost.
+struct repair_record {
+  segment_identity of;
+  file_info file;
+  std::vector<stored_sequence> sequences; ///< by number: the new places
+  metadata meta;
+};
+
 struct collection_record {
   collection_id collection;
   bool versioned = true;
@@ -103,7 +123,7 @@ struct file_space_record {
 /// In the order of the type numbers in the log, which start at 1.
 using record_body =
   std::variant<sequence_record, final_record, cancel_record, tombstone_record, conjoined_record, purge_record,
-               collection_record, node_record, file_space_record>;
+               collection_record, node_record, file_space_record, repair_record>;
 
 /// Name of a record's type, e.g. "sequence".
 std::string_view type_name(const record_body& body);

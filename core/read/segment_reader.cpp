@@ -345,8 +345,11 @@ result<receipt> segment_reader::find_receipt(const stored_segment& segment) {
     files_.find_final({*space, last.value_file, last.data_offset_bytes, &segment.segment, &last.info});
   if (!found && found.error().code == errc::not_found)
     return receipt{}; // the value file is not there; the version is
-  if (!found)
+  if (!found) {
+    if (found.error().code == errc::damaged)
+      note_damage(segment, segment.sequences.size() - 1, damage::defective);
     return pass_failure(found);
+  }
   if (!*found)
     return receipt{};
   const auto& at = **found;
@@ -386,10 +389,9 @@ result<payload> segment_reader::read_sequence(const stored_segment& segment, std
 }
 
 void segment_reader::note_damage(const stored_segment& segment, std::size_t index, damage what) {
-  const std::int32_t numbers[] = {segment.sequences[index].info.sequence_num};
   auto noted = query({}, [&](session& s) {
     pqxx::work transaction(*s.connection);
-    insert_damaged(transaction, segment.segment, numbers, what);
+    insert_damaged(transaction, segment.segment, segment.sequences[index], what);
     transaction.commit();
     return true;
   });

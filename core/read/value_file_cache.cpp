@@ -178,7 +178,7 @@ result<std::optional<placement>> value_file_cache::find_final(const wanted& last
   std::vector<std::byte> behind(max_record_header_bytes);
   auto got = (*file)->file->read_at(offset, behind);
   if (!got)
-    return fail(errc::damaged, std::move(got.error().message));
+    return std::nullopt; // a sector that is bad may be others'
   behind.resize(*got);
   if (behind.size() < record_frame_bytes)
     return std::nullopt;

@@ -11,6 +11,8 @@ namespace cairn {
 namespace {
 
 constexpr std::size_t batch_records = 5'000;
+constexpr std::size_t batch_repaired_sequences = 100'000;
+constexpr std::size_t max_noted = 100'000;
 
 /// Collects records and folds them batch by batch.
 class replayer {
@@ -42,15 +44,25 @@ public:
     unread_.reset();
     if (!is_intact)
       damaged_.push_back(batch_.size());
+    if (const auto* repair = std::get_if<repair_record>(&body)) {
+      has_repairs_ = true;
+      repaired_sequences_ += repair->sequences.size();
+    }
     batch_.push_back({std::move(body), at});
-    return batch_.size() < batch_records ? result<void>{} : flush();
+    const auto is_full = batch_.size() >= batch_records || repaired_sequences_ >= batch_repaired_sequences;
+    return is_full ? flush() : result<void>{};
   }
 
   /// @error storage_error: the log ends in blocks that cannot be read
   result<void> finish() {
     if (unread_ && position() < to_)
       return tl::unexpected(*unread_);
-    return flush();
+    if (auto flushed = flush(); !flushed || !has_repairs_)
+      return flushed;
+    for (const auto& [segment, sequence] : noted_) // a repair may point to what was read before it
+      if (auto noted = database_.put_damaged(segment, sequence); !noted)
+        return noted;
+    return {};
   }
 
   [[nodiscard]] const replay_outcome& outcome() const { return outcome_; }
@@ -71,13 +83,17 @@ private:
     outcome_.records += static_cast<std::int64_t>(batch_.size());
     for (const auto index : damaged_) {
       const auto& record = std::get<sequence_record>(batch_[index].body);
-      const std::int32_t numbers[] = {record.sequence.sequence_num};
-      if (auto noted = database_.put_damaged(record.of.segment, numbers); !noted)
+      const auto& at = batch_[index].at;
+      const stored_sequence sequence{record.sequence, at.value_file, at.data_offset()};
+      if (auto noted = database_.put_damaged(record.of.segment, sequence); !noted)
         return noted;
+      if (noted_.size() < max_noted)
+        noted_.emplace_back(record.of.segment, sequence);
     }
     outcome_.damaged_sequences += static_cast<std::int64_t>(damaged_.size());
     batch_.clear();
     damaged_.clear();
+    repaired_sequences_ = 0;
     if (options_.on_progress)
       options_.on_progress(outcome_.position, to_);
     return {};
@@ -89,6 +105,10 @@ private:
   replay_outcome outcome_;
   std::vector<placed_record> batch_;
   std::vector<std::size_t> damaged_; ///< indices in batch_
+  /// Of earlier batches; of more, readers find what is damaged.
+  std::vector<std::pair<segment_info, stored_sequence>> noted_;
+  bool has_repairs_ = false;
+  std::size_t repaired_sequences_ = 0; ///< in batch_
   std::optional<failure>
     unread_; ///< blocks were skipped, and what follows is yet to tell whether records were in them
 };

@@ -24,6 +24,7 @@ struct question_of {
   row_question operator()(const cancel_record& r) const { return {r.id, r.key, -1, false}; }
   row_question operator()(const tombstone_record& r) const { return {r.of.id, r.of.key(), -1, false}; }
   row_question operator()(const purge_record& r) const { return {{}, r.key, -1, false}; }
+  row_question operator()(const repair_record& r) const { return {r.of.id, r.of.key(), -1, true}; }
   template <class Other>
   row_question operator()(const Other&) const {
     return {};
@@ -53,6 +54,8 @@ result<void> file_verifier::add_fact(fact of) {
     if (first != nullptr && facts_.back().has_row && first->of == final->of)
       facts_.pop_back();
   }
+  if (const auto* repair = std::get_if<repair_record>(&of.body))
+    meta_bytes_ += bytes_of(repair->meta) + repair->sequences.size() * sizeof(stored_sequence);
   facts_.push_back(std::move(of));
   return facts_.size() < facts_at_once && meta_bytes_ < meta_bytes_at_once ? result<void>{} : check_facts();
 }
@@ -135,13 +138,16 @@ void file_verifier::judge(const final_record& record, const fact& of, const row_
   switch (row->status) {
     case segment_status::active:
       if (said.sequence_count >= record.sequence_count)
-        report("a final record of a segment that is active in its row", of.at, segment);
+        report(fmt::format("a {} record of a segment that is active in its row", type_name(of.body)), of.at,
+               segment);
       break;
     case segment_status::final:
       if (row->file != record.file)
-        report("size or digest of the final record are not in its row", of.at, segment);
+        report(fmt::format("size or digest of the {} record are not in its row", type_name(of.body)), of.at,
+               segment);
       if (row->meta != record.meta)
-        report("the metadata of the final record are not in the rows", of.at, segment);
+        report(fmt::format("the metadata of the {} record are not in the rows", type_name(of.body)), of.at,
+               segment);
       break;
     case segment_status::cancelled: doubt_key(doubt::cancelled, record.of.key(), record.of.id, of.at); break;
     case segment_status::tombstone: break; // own_row() has it
@@ -182,6 +188,13 @@ void file_verifier::judge(const purge_record& record, const fact& of, const row_
     doubt_key(doubt::undone, record.key, said.holder, of.at);
 }
 
+void file_verifier::judge(const repair_record& record, const fact& of, const row_answer& said) {
+  // Where its sequences lie is seen where their rows are.
+  judge(final_record{record.of, record.file, 0, 0, record.meta}, of, said);
+  if (!said.row)
+    doubt_key(doubt::lost, record.of.key(), record.of.id, of.at);
+}
+
 // --- rows without records ---
 
 result<void> file_verifier::note_birth(const record_body& body) {
@@ -193,6 +206,8 @@ result<void> file_verifier::note_birth(const record_body& body) {
     born = tombstone->of.id;
     tombstones_.insert(born);
   }
+  if (const auto* repair = std::get_if<repair_record>(&body)) // its first records may be lost
+    memory_.newest_birth = std::max(memory_.newest_birth, repair->of.id);
   if (born == segment_id{})
     return {};
   if (!memory_.tombstones_up_to)

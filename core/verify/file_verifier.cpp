@@ -28,6 +28,8 @@ segment_info segment_of(const record_body& body) {
     return segment_of(cancel->key, cancel->timestamp);
   if (const auto* purge = std::get_if<purge_record>(&body))
     return segment_of(purge->key, purge->timestamp);
+  if (const auto* repair = std::get_if<repair_record>(&body))
+    return repair->of.segment;
   if (const auto* step = std::get_if<conjoined_record>(&body))
     return {step->collection, step->key, step->version, step->timestamp, 0, 0};
   return {};
@@ -182,6 +184,8 @@ result<void> file_verifier::take(const scanned_record& record) {
   if (!is_in_rows) {
     // Written after the snapshot, or lost by the database: of no interest to rows, but damage would be.
     ++counts_.waiting_records;
+    if (record.body && std::holds_alternative<repair_record>(*record.body))
+      memory_.unexplained.explain(*record.body); // of rows in the second one
     if (record.at.lsn > file_row_.position)
       return {};
     auto passed = pass_row(record.at); // it came between the two snapshots
@@ -220,11 +224,12 @@ std::string file_verifier::complain_of_data(const scanned_record& record, const 
 
 result<void> file_verifier::take_sequence(const scanned_record& record, const sequence_record& sequence) {
   const auto& number = sequence.sequence.sequence_num;
-  if (auto complaint = complain_of_data(record, sequence); !complaint.empty())
-    report(std::move(complaint), record.at, sequence.of.segment, number);
   auto has_row = pass_row(record.at);
   if (!has_row)
     return pass_failure(has_row);
+  if (auto complaint = complain_of_data(record, sequence); !complaint.empty())
+    report(*has_row ? complaint : complaint + " (no row points here)", record.at, sequence.of.segment,
+           number);
   if (!*has_row) {
     ++counts_.garbage_records;
     counts_.garbage_bytes += record.at.header_bytes + record.at.data_bytes;
@@ -232,8 +237,11 @@ result<void> file_verifier::take_sequence(const scanned_record& record, const se
   }
   const auto& row = file_row_.sequences[next_row_ - 1];
   ++counts_.sequences;
-  if (row.segment != sequence.of.id || row.at.info != sequence.sequence)
+  if (row.at.info != sequence.sequence)
     report("its row in segment_sequence says something else", record.at, sequence.of.segment, number);
+  else if (row.segment != sequence.of.id)
+    memory_.unexplained.add_of_row(
+      {doubt::foreign, row.segment, file_.id, record.at.record_offset, number, record.at.data_offset()});
   return number == 0 ? add_fact({sequence, record.at, true}) : result<void>{};
 }
 

@@ -8,6 +8,7 @@
 #include "core/verify/open_questions.hpp"
 #include "core/verify/verify.hpp"
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -44,7 +45,7 @@ public:
   /// Nothing of it will change, and all of it was compared with the rows.
   [[nodiscard]] bool is_settled() const { return is_closed() && counts_.waiting_records == 0; }
   /// Records up to here were in the rows that it was compared with.
-  [[nodiscard]] log_sequence_number position() const { return position_; }
+  [[nodiscard]] log_sequence_number position() const { return std::max(position_, file_row_.position); }
 
 private:
   struct fact {
@@ -74,6 +75,7 @@ private:
   void judge(const cancel_record& record, const fact& of, const row_answer& said);
   void judge(const tombstone_record& record, const fact& of, const row_answer& said);
   void judge(const purge_record& record, const fact& of, const row_answer& said);
+  void judge(const repair_record& record, const fact& of, const row_answer& said);
   template <class Other>
   void judge(const Other&, const fact&, const row_answer&) {}
   void doubt_key(doubt why, const segment_key& key, segment_id row, const placement& at);

@@ -18,6 +18,7 @@ enum class doubt : std::uint8_t {
   undone,    ///< what the cancel or purge ended has its row: until the key is archived again in that row
   other_row, ///< the row with the record's number is another one: until a record that has the number again
   no_record, ///< the row of a tombstone that no record tells of: until a tombstone that has the number again
+  foreign,   ///< the row of another segment's sequence points to the record: until a repair that says so
 };
 
 struct open_question {
@@ -25,9 +26,11 @@ struct open_question {
   segment_id row;
   value_file_id file; ///< of the record; 0 = no_record
   std::uint64_t record_offset = 0;
+  std::int32_t sequence_num = -1;      ///< of foreign
+  std::uint64_t data_offset_bytes = 0; ///< of foreign: where the row points
 };
 
-/// About 90 bytes for each that is open. How many there are depends on how far cancels and purges lie behind
+/// About 100 bytes for each that is open. How many there are depends on how far cancels and purges lie behind
 /// what they end, not on the size of the log.
 class open_questions {
 public:
@@ -48,6 +51,8 @@ public:
       explain_by_purge(*purge);
     else if (const auto* cancel = std::get_if<cancel_record>(&body))
       explain_by_cancel(*cancel);
+    else if (const auto* repair = std::get_if<repair_record>(&body))
+      explain_by_repair(*repair);
   }
 
   /// All that are still open, in the order of files and offsets.
@@ -73,7 +78,9 @@ private:
   }
 
   void explain_by_segment(const segment_identity& of, bool is_tombstone) {
-    erase(by_row_, of.id, [&](const open_question& q) { return q.why == doubt::other_row || is_tombstone; });
+    erase(by_row_, of.id, [&](const open_question& q) {
+      return q.why == doubt::other_row || (q.why == doubt::no_record && is_tombstone);
+    });
     erase(by_key_, of.key(),
           [&](const open_question& q) { return q.why == doubt::undone && q.row == of.id; });
   }
@@ -89,8 +96,18 @@ private:
     });
   }
 
+  void explain_by_repair(const repair_record& repair) {
+    erase(by_row_, repair.of.id, [&](const open_question& q) {
+      if (q.why != doubt::foreign)
+        return q.why == doubt::other_row;
+      const auto number = static_cast<std::size_t>(q.sequence_num);
+      return number < repair.sequences.size() && repair.sequences[number].value_file == q.file
+             && repair.sequences[number].data_offset_bytes == q.data_offset_bytes;
+    });
+  }
+
   std::unordered_multimap<segment_key, open_question> by_key_;
-  std::unordered_multimap<segment_id, open_question> by_row_; ///< other_row, no_record
+  std::unordered_multimap<segment_id, open_question> by_row_; ///< other_row, no_record, foreign
 };
 
 } // namespace cairn

@@ -145,6 +145,8 @@ std::string text_of(doubt why, std::string_view type) {
     case doubt::cancelled: return "its row is cancelled, no cancel record that can be read tells of it";
     case doubt::undone: return fmt::format("what this {} record ended is in the rows all the same", type);
     case doubt::other_row: return "its row in segment says something else";
+    case doubt::foreign:
+      return "a row of another segment points here, no repair record that can be read tells of it";
     case doubt::no_record: break;
   }
   return "a row is a tombstone, no record that can be read tells of it";
@@ -321,6 +323,7 @@ result<void> verification::report_unexplained() {
       problem.file = listed->file.path;
       problem.offset_bytes = question.record_offset;
       problem.segment = body ? segment_of(*body) : segment_info{};
+      problem.sequence_num = question.sequence_num;
     }
     report(problem);
   }

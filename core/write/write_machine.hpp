@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -37,8 +38,9 @@ struct write_machine_options {
   std::size_t max_overdue_bytes = 64U << 20U;
   /// A start past it is answered busy: each takes memory, and one that is left behind a cancel of its own.
   std::size_t max_active_segments = 65'536;
-  std::size_t max_idle_cancels = 1'000;  ///< at one tick: a round must stay short
-  std::size_t max_sequences = 1'000'000; ///< of a segment
+  std::size_t max_idle_cancels = 1'000;      ///< at one tick: a round must stay short
+  std::size_t max_sequences = 1'000'000;     ///< of a segment
+  std::size_t max_repair_bytes = 16U << 20U; ///< data of a repair's record
 };
 
 /// Payload to be digested and compared.
@@ -139,6 +141,10 @@ public:
   [[nodiscard]] std::optional<steady_time> oldest_wait() const;
 
 private:
+  static constexpr std::string_view damaged_repeat = "the segment is stored, but its bytes here are damaged: "
+                                                     "archive it again, all of it from its start and with "
+                                                     "the same ids, and they are mended";
+
   using completion_id = std::uint64_t;
 
   /// What makes two archives of one segment key the same.
@@ -171,7 +177,15 @@ private:
     std::optional<cancel_record> cancels;   ///< must come to pass: written again when it is void
     segment_key key;                        ///< of a segment
     std::int64_t count = 0;
-    placement acknowledged; ///< of its last record, once appended
+    placement acknowledged; ///< of its last record, once appended; of the final of a repair's attempt
+    std::size_t tickets_at_fold = 0; ///< those that joined later may know more than the database told
+    bool is_repair = false;          ///< the segment is stored, and gets the bytes of this attempt
+  };
+
+  /// An attempt whose key another segment holds: it has no rows, but its bytes are in the log.
+  struct lost_attempt {
+    segment_key key;
+    std::vector<placement> sequences; ///< by number
   };
 
   /// What hangs on records of a batch.
@@ -184,13 +198,17 @@ private:
     segment_key key;
   };
 
-  /// A next or final without an active segment: the database tells whether it is a repeat.
+  /// The database tells whether it is a repeat: a next or final without an active segment, or an archive that
+  /// lost, and for which something may have changed since.
   struct look_up {
     segment_key key;
     std::optional<write_ticket> ticket; ///< none: answered, the database was too slow
     steady_time since;
-    std::variant<next_request, final_request> repeat;
+    std::variant<next_request, final_request, std::shared_ptr<const segment_content>> repeat;
   };
+
+  /// What cancels and purges end; segment 0 = whatever holds the key.
+  using ended_segments = std::unordered_multimap<segment_key, segment_id>;
 
   struct round {
     round_number number;
@@ -254,7 +272,16 @@ private:
   static void add_to(round& earlier, round later);
   void begin_fold();
   void finish_completion(completion_id id, const fold_outcome& outcome);
-  void answer_look_up(const look_up& asked, const std::optional<stored_segment>& existing);
+  void note_lost(const sequence_record& record, const placement& at, const fold_outcome& outcome);
+  void forget_lost();
+  std::optional<std::string_view> repair(completion& done, segment_id damaged);
+  static repair_record repair_of(const segment_content& content, segment_id damaged,
+                                 const std::vector<placement>& places);
+  bool is_ended_by_pending(const segment_key& key, segment_id segment);
+  [[nodiscard]] ended_segments find_ended() const;
+  [[nodiscard]] bool is_being_repaired(const segment_key& key) const;
+  void ask_database(completion& done, std::size_t first_ticket);
+  void answer_look_up(look_up asked, const std::optional<stored_segment>& existing);
   using attempts = std::unordered_set<segment_id>;
   static void note_attempt(const record_body& record, attempts& noted);
   void take_back_round(log_sequence_number synced_lsn);
@@ -267,6 +294,7 @@ private:
   [[nodiscard]] receipt receipt_for(const completion& done) const;
   static failure judge_lost(const completion& done, const std::optional<stored_segment>& existing);
   static bool is_own_attempt(const completion& done, const std::optional<stored_segment>& existing);
+  static failure judge_repeat(const segment_content& content, const stored_segment& existing);
   static bool same_content(const segment_content& content, const stored_segment& stored);
   /// A start or next waits for its append.
   [[nodiscard]] bool written_waits() const;
@@ -282,7 +310,8 @@ private:
   std::unordered_map<std::uint64_t, segment_key> digesting_;           ///< request number -> its queue
 
   std::unordered_map<segment_key, active_segment> active_;
-  std::unordered_map<segment_key, completion_id> finalizing_; ///< completions that make a segment final
+  std::unordered_map<segment_key, completion_id> finalizing_;  ///< completions that make a segment final
+  std::unordered_map<segment_id, lost_attempt> lost_attempts_; ///< of active_ and finalizing_
   std::unordered_map<completion_id, completion> completions_;
   completion_id next_completion_ = 1;
   std::unordered_map<segment_key, steady_time> cancelled_;
@@ -299,9 +328,11 @@ private:
   bool append_syncs_ = false;  ///< the outstanding append ends with a sync
 
   // Records pass through these three in the order of their numbers.
-  round filling_;                    ///< appended; waits for a sync
-  std::optional<round> next_;        ///< synced, or about to be, while the database has another one
-  std::optional<round> in_database_; ///< synced, or about to be
+  round filling_;                     ///< appended; waits for a sync
+  std::optional<round> next_;         ///< synced, or about to be, while the database has another one
+  std::optional<round> in_database_;  ///< synced, or about to be
+  const round* committing_ = nullptr; ///< whose completions are being finished
+  std::optional<ended_segments> ended_by_pending_; ///< once asked for, while completions are being finished
   std::vector<look_up> waiting_look_ups_;
   bool round_wanted_ = false; ///< start_round() came while an append was outstanding
   bool fold_due_ = false;

@@ -16,6 +16,7 @@ void write_machine::give_up_slow_waits(steady_time now) {
     if (now - waiting.since <= options_.database_patience)
       continue;
     is_overdue_ = true;
+    waiting.tickets_at_fold = 0;
     for (auto* tickets : {&waiting.tickets, &waiting.overtaken})
       for (const auto& ticket : std::exchange(*tickets, {}))
         answer(ticket, why.code, why.message);

@@ -7,14 +7,6 @@
 
 namespace cairn {
 
-namespace {
-
-constexpr auto damaged_repeat =
-  "the segment is stored, but its bytes here are damaged, and a repeat does not mend "
-  "them: archive the object under a new unified id";
-
-} // namespace
-
 // --- batches ---
 
 /// About what a record and its completion take while they wait, without payload.
@@ -23,11 +15,17 @@ std::size_t write_machine::memory_of(const record_body& record) {
   if (const auto* sequence = std::get_if<sequence_record>(&record))
     return bytes + sequence->of.segment.key.size();
   bytes += sizeof(completion);
-  if (const auto* final = std::get_if<final_record>(&record)) {
+  const auto add_content = [&](const segment_identity& of, const metadata& meta) {
     constexpr std::size_t pair_bytes = 128; // of a node of the map
-    bytes += 2 * final->of.segment.key.size();
-    for (const auto& [key, value] : final->meta)
+    bytes += 2 * of.segment.key.size();
+    for (const auto& [key, value] : meta)
       bytes += 2 * (key.size() + value.size() + pair_bytes);
+  };
+  if (const auto* final = std::get_if<final_record>(&record))
+    add_content(final->of, final->meta);
+  if (const auto* repair = std::get_if<repair_record>(&record)) {
+    add_content(repair->of, repair->meta);
+    bytes += repair->sequences.size() * sizeof(stored_sequence);
   }
   return bytes;
 }
@@ -110,8 +108,11 @@ void write_machine::place_batch(const std::vector<placement>& placements, const 
                                                       && found->second.of.id == *entry.segment
                                                       && found->second.first_placed == log_sequence_number{})
         found->second.first_placed = last.lsn;
-      if (entry.completes)
-        completions_.at(*entry.completes).acknowledged = last;
+      if (entry.completes) {
+        auto& done = completions_.at(*entry.completes);
+        if (!done.is_repair)
+          done.acknowledged = last;
+      }
     }
     if (entry.completes) {
       const auto record = entry.has_records ? std::optional(base + entry.records_end - 1) : std::nullopt;
@@ -215,6 +216,9 @@ std::optional<fold_job> write_machine::take_fold() {
   job.file_rows = in_database_->file_rows;
   for (const auto& waiting : in_database_->look_ups)
     job.look_ups.push_back(waiting.key);
+  for (const auto& [record, id] : in_database_->completes)
+    if (const auto found = completions_.find(id); found != completions_.end())
+      found->second.tickets_at_fold = found->second.tickets.size();
   return job;
 }
 
@@ -235,11 +239,16 @@ void write_machine::committed(fold_result outcome) {
     position_ = done.records.back().at.lsn;
   for (const auto& record : done.records)
     held_bytes_ -= memory_of(record.body);
+  committing_ = &done;
   std::unordered_map<segment_id, const fold_outcome*> refused; // a final fails with its sequence
-  for (std::size_t i = 0; i < done.records.size(); ++i)
-    if (const auto* sequence = std::get_if<sequence_record>(&done.records[i].body);
-        sequence != nullptr && outcome.records[i].what == fold_outcome::kind::refused)
+  for (std::size_t i = 0; i < done.records.size(); ++i) {
+    const auto* sequence = std::get_if<sequence_record>(&done.records[i].body);
+    if (sequence == nullptr)
+      continue;
+    if (outcome.records[i].what == fold_outcome::kind::refused)
       refused.emplace(sequence->of.id, &outcome.records[i]);
+    note_lost(*sequence, done.records[i].at, outcome.records[i]);
+  }
   for (const auto& [record, id] : done.completes) {
     const auto& finalized = completions_.at(id).finalizing;
     const auto bad = finalized ? refused.find(*finalized) : refused.end();
@@ -248,8 +257,11 @@ void write_machine::committed(fold_result outcome) {
     else
       finish_completion(id, record ? outcome.records[*record] : fold_outcome{});
   }
+  committing_ = nullptr;
+  ended_by_pending_.reset();
+  forget_lost();
   for (std::size_t i = 0; i < done.look_ups.size(); ++i)
-    answer_look_up(done.look_ups[i], outcome.look_ups[i]);
+    answer_look_up(std::move(done.look_ups[i]), outcome.look_ups[i]);
   expected_waits_ =
     done.completes.size() + done.look_ups.size() + completions_.size() + waiting_look_ups_.size();
   if (next_)
@@ -266,7 +278,7 @@ void write_machine::finish_completion(completion_id id, const fold_outcome& outc
   const auto node = completions_.extract(id);
   if (node.empty())
     return;
-  const auto& done = node.mapped();
+  auto& done = node.mapped();
   if (const auto found = finalizing_.find(done.key); found != finalizing_.end() && found->second == id)
     finalizing_.erase(found);
 
@@ -291,8 +303,16 @@ void write_machine::finish_completion(completion_id id, const fold_outcome& outc
       }
       if (is_own_attempt(done, outcome.existing))
         forget_attempt(*done.finalizing, done.key, done.since);
-      const auto verdict = outcome.reason.empty() ? judge_lost(done, outcome.existing)
-                                                  : failure{errc::invalid_message, outcome.reason};
+      auto verdict = outcome.reason.empty() ? judge_lost(done, outcome.existing)
+                                            : failure{errc::invalid_message, outcome.reason};
+      if (verdict.code == errc::damaged) {
+        const auto refused = repair(done, outcome.existing->id);
+        if (!refused)
+          return;
+        verdict.message = *refused;
+      }
+      if (verdict.code == errc::success && done.finalizing)
+        ask_database(done, done.tickets_at_fold);
       reply.code = verdict.code;
       reply.message = verdict.message;
       break;
@@ -304,69 +324,6 @@ void write_machine::finish_completion(completion_id id, const fold_outcome& outc
   }
   for (const auto& ticket : done.overtaken)
     answer(ticket, overtaken.code, overtaken.message);
-}
-
-/// The attempt has its row, but not all of its sequences.
-bool write_machine::is_own_attempt(const completion& done, const std::optional<stored_segment>& existing) {
-  return done.finalizing && existing && existing->id == *done.finalizing
-         && existing->status == segment_status::active;
-}
-
-/// The database kept another row for the key: was it this very archive, sent before?
-failure write_machine::judge_lost(const completion& done, const std::optional<stored_segment>& existing) {
-  if (!done.content)
-    return {errc::duplicate_segment, "the unified id belongs to another key: use a new one"};
-  if (!existing || is_own_attempt(done, existing))
-    return {errc::storage_error, "an earlier part of the segment is not in the database: archive it again"};
-  if (existing->status == segment_status::cancelled)
-    return {errc::cancelled, "the segment was cancelled: archive under a new unified id"};
-  if (same_content(*done.content, *existing) && existing->is_damaged)
-    return {errc::damaged, damaged_repeat};
-  if (same_content(*done.content, *existing))
-    return {errc::success, {}};
-  return {errc::duplicate_segment, "the segment key is taken by other content: use a new unified id"};
-}
-
-bool write_machine::same_content(const segment_content& content, const stored_segment& stored) {
-  if (stored.segment != content.segment || stored.nodes != content.nodes)
-    return false;
-  if (stored.status == segment_status::tombstone)
-    return content.sequences.empty() && stored.deletes == content.deletes;
-  return stored.status == segment_status::final && stored.file == content.file && stored.meta == content.meta
-         && std::equal(stored.sequences.begin(), stored.sequences.end(), content.sequences.begin(),
-                       content.sequences.end(),
-                       [](const stored_sequence& a, const sequence_info& b) { return a.info == b; });
-}
-
-void write_machine::answer_look_up(const look_up& asked, const std::optional<stored_segment>& existing) {
-  if (!asked.ticket)
-    return;
-  if (!existing || existing->status == segment_status::tombstone
-      || existing->status == segment_status::active) { // active: started only after this was asked
-    answer(*asked.ticket, errc::unknown_segment, "no such active segment: send archive_key_start first");
-    return;
-  }
-  if (existing->status == segment_status::cancelled) {
-    answer(*asked.ticket, errc::cancelled, "the segment was cancelled: archive under a new unified id");
-    return;
-  }
-  const auto has = [&](const sequence_info& info) {
-    const auto number = static_cast<std::size_t>(info.sequence_num);
-    return number < existing->sequences.size() && existing->sequences[number].info == info;
-  };
-  bool same = false;
-  const auto* final = std::get_if<final_request>(&asked.repeat);
-  if (final != nullptr)
-    same = has(final->sequence.info) && existing->sequences.back().info == final->sequence.info
-           && existing->file == final->file && existing->meta == final->meta;
-  else
-    same = has(std::get<next_request>(asked.repeat).sequence.info);
-  if (same && final != nullptr && existing->is_damaged) {
-    answer(*asked.ticket, errc::damaged, damaged_repeat);
-    return;
-  }
-  answer(*asked.ticket, same ? errc::success : errc::duplicate_segment,
-         same ? "" : "the segment is final, with other content");
 }
 
 } // namespace cairn

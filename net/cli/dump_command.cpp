@@ -90,6 +90,18 @@ struct fields {
     to["path"] = r.path;
     to["volume"] = r.volume;
   }
+  void operator()(const repair_record& r) {
+    describe(to, r.of);
+    to["file_size_bytes"] = r.file.size_bytes;
+    to["file_md5"] = to_hex(r.file.md5);
+    to["file_adler32"] = r.file.adler32;
+    to["sequences"] = nlohmann::json::array();
+    for (const auto& sequence : r.sequences)
+      to["sequences"].push_back({{"size_bytes", sequence.info.size_bytes},
+                                 {"value_file", sequence.value_file.value},
+                                 {"data_offset_bytes", sequence.data_offset_bytes}});
+    to["meta"] = r.meta;
+  }
 };
 
 std::string one_line(const nlohmann::json& record) {

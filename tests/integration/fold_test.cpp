@@ -1,59 +1,16 @@
 // The fold over a real PostgreSQL: what records make of rows, however they are cut into rounds.
 
-#include "tests/support/log_records.hpp"
+#include "tests/integration/fold_fixture.hpp"
 #include "tests/support/model_database.hpp"
-#include "tests/support/test_database.hpp"
 #include "tests/support/test_seed.hpp"
 
 #include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
-#include <gtest/gtest.h>
 
 namespace cairn {
 namespace {
-
-using kind = fold_outcome::kind;
-
-class FoldTest : public testing::Test {
-protected:
-  /// One committed round. @returns what became of the records and of the look-ups
-  node_database::round_outcome apply(std::span<const placed_record> records,
-                                     std::span<const segment_key> look_ups = {},
-                                     std::span<const value_file_row> file_rows = {}) {
-    node_database::round facts;
-    facts.expected_position = node_->position().value();
-    facts.new_position = records.empty() ? facts.expected_position : records.back().at.lsn;
-    facts.records = records;
-    facts.look_ups = look_ups;
-    facts.file_rows = file_rows;
-    auto outcome = node_->begin_round(facts);
-    EXPECT_TRUE(outcome) << outcome.error().message;
-    if (!outcome)
-      return {};
-    const auto committed = node_->commit_round();
-    EXPECT_TRUE(committed) << committed.error().message;
-    return std::move(*outcome);
-  }
-  node_database::round_outcome apply(const record_list& list) { return apply(list.all()); }
-  std::vector<kind> kinds(const record_list& list) {
-    std::vector<kind> out;
-    for (const auto& outcome : apply(list).records)
-      out.push_back(outcome.what);
-    return out;
-  }
-
-  std::optional<stored_segment> look_up(const segment_key& key) {
-    return apply({}, {&key, 1}).look_ups.front();
-  }
-
-  /// For a second application: the guard against that is not what is tested.
-  void set_back() { database_.query("UPDATE cairn.log_position SET lsn = 0"); }
-
-  test_database database_;
-  std::unique_ptr<node_database> node_ = database_.open();
-};
 
 std::vector<std::size_t> random_cuts(std::mt19937_64& random, std::size_t count) {
   std::vector<std::size_t> ends;
@@ -128,6 +85,9 @@ TEST_F(FoldTest, RoundAppliedAgainTellsTheSame) { // after a COMMIT whose outcom
   list.add_entire(make_identity(1, 1)).add_entire(make_identity(3, 1)).add(make_sequence(other, 0));
   list.add(tombstone_record{make_identity(4, 9), {}}).add(make_cancel(other.key()));
   list.add(make_conjoined(5, 1, conjoined_action::start));
+  const auto repaired = make_identity(6, 6);
+  list.add_entire(repaired).add(make_sequence(make_identity(7, 6), 0));
+  list.add(make_repair(repaired, {list.all().back().at}));
   const auto first = kinds(list);
   set_back();
   EXPECT_EQ(kinds(list)[1], kind::applied);

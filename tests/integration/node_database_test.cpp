@@ -1,6 +1,7 @@
 // The writing end of the node database over a real PostgreSQL: opening, the guarded position, refusals, lost
 // connections.
 
+#include "core/db/schema.hpp"
 #include "tests/support/log_records.hpp"
 #include "tests/support/test_database.hpp"
 
@@ -52,6 +53,28 @@ TEST_F(NodeDatabaseTest, TwoNodesThatOpenOneEmptyDatabaseAtOnceBothFindItWhole) 
     openers.emplace_back([&] { EXPECT_TRUE(empty.open()); });
   for (auto& opener : openers)
     opener.join();
+}
+
+TEST_F(NodeDatabaseTest, DamageThatSchemaVersion1KnewIsKept) {
+  const test_database old;
+  old.query("CREATE SCHEMA cairn; CREATE TABLE cairn.schema_version (version int4 PRIMARY KEY,"
+            " applied_at timestamptz NOT NULL DEFAULT now());"
+            " INSERT INTO cairn.schema_version VALUES (1)");
+  old.query(schema_migrations().front());
+  old.query("INSERT INTO cairn.segment (id, collection_id, key, status, unified_id, timestamp, segment_num,"
+            " conjoined_part, handoff_node_id, file_size, file_adler32, file_hash)"
+            " SELECT id, 7, key, 'F', 10 + id, now(), 1, 0, handoff, 0, 1, decode(repeat('00', 16), 'hex')"
+            " FROM (VALUES (1, 'own', NULL), (2, 'copy', 5)) AS u (id, key, handoff)");
+  old.query(
+    "INSERT INTO cairn.segment SELECT 3, collection_id, key, status, unified_id, timestamp, segment_num,"
+    " conjoined_part, file_size, file_adler32, file_hash, NULL, NULL, 6 FROM cairn.segment WHERE id = 1");
+  old.query("INSERT INTO cairn.damaged_segment SELECT collection_id, key, 'D', unified_id, timestamp,"
+            " segment_num, conjoined_part, '{0}' FROM cairn.segment WHERE id <> 3");
+  old.query("INSERT INTO cairn.damaged_segment VALUES (7, 'purged', 'D', 99, now(), 1, 0, '{0}')");
+  EXPECT_TRUE(old.open());
+  EXPECT_EQ(old.query("SELECT string_agg(key || ' ' || handoff_node_id, ', ' ORDER BY key, handoff_node_id)"
+                      " FROM cairn.damaged_segment"),
+            "copy 5, own 0, own 6");
 }
 
 TEST_F(NodeDatabaseTest, NewerSchemaIsRefused) {
@@ -385,11 +408,31 @@ TEST_F(NodeDatabaseTest, CancelledKeysComeLatestFirst) {
 }
 
 TEST_F(NodeDatabaseTest, DamageIsNotedOncePerSequence) {
-  const auto segment = make_identity(1, 1, "it's {damaged}").segment;
-  const std::vector<std::int32_t> first{3, 1}, second{2, 3};
-  ASSERT_TRUE(node_->put_damaged(segment, first));
-  ASSERT_TRUE(node_->put_damaged(segment, second));
+  const auto of = make_identity(1, 1, "it's {damaged}");
+  record_list list;
+  for (std::int32_t number = 0; number < 4; ++number)
+    list.add(make_sequence(of, number));
+  ASSERT_TRUE(node_->begin_round(round_of(list)));
+  ASSERT_TRUE(node_->commit_round());
+  for (const std::size_t number : {3U, 1U, 2U, 3U}) {
+    const auto& record = std::get<sequence_record>(list.all()[number].body);
+    const auto& at = list.all()[number].at;
+    ASSERT_TRUE(node_->put_damaged(of.segment, {record.sequence, at.value_file, at.data_offset()}));
+  }
   EXPECT_EQ(database_.query("SELECT sequence_numbers FROM cairn.damaged_segment"), "{1,2,3}");
+}
+
+TEST_F(NodeDatabaseTest, DamageOfBytesThatNoRowPointsToIsNotTheSegments) {
+  const auto of = make_identity(1, 1);
+  record_list list;
+  list.add_entire(of);
+  ASSERT_TRUE(node_->begin_round(round_of(list)));
+  ASSERT_TRUE(node_->commit_round());
+  const auto& record = std::get<sequence_record>(list.all()[0].body);
+  const auto& at = list.all()[0].at;
+  ASSERT_TRUE(node_->put_damaged(of.segment, {record.sequence, at.value_file, at.data_offset() + 8}));
+  ASSERT_TRUE(node_->put_damaged(of.segment, {record.sequence, value_file_id{99}, at.data_offset()}));
+  EXPECT_EQ(database_.query("SELECT count(*) FROM cairn.damaged_segment"), "0");
 }
 
 TEST_F(NodeDatabaseTest, ValueFileRowsOutsideRounds) {

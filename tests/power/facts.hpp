@@ -62,11 +62,34 @@ struct upload {
   bool is_retired = false;       ///< a cancel or purge was sent: an acknowledged final proves nothing
   bool may_be_cancelled = false; ///< by a gateway start
   bool must_not_finish = false;  ///< a gateway start has cancelled it
+  bool has_survived = false;     ///< it was there after a start: its bytes are durable
+  bool has_rotted =
+    false; ///< its bytes were changed on the disk, and no receipt is known of what mended them
+  bool may_be_damaged = false;  ///< and it is not known that they are mended
+  bool damage_is_known = false; ///< a reader has found it
 
   [[nodiscard]] named_segment_key key() const {
     return {segment.version, segment.conjoined_part, segment.segment_num, nodes.handoff};
   }
+  void mended() { may_be_damaged = damage_is_known = false; }
+  /// No other mend of it is under way. @param of empty: it was mended before
+  void mended_by(const receipt& of) {
+    mended();
+    has_rotted = has_rotted && of.lsn == log_sequence_number{};
+  }
   [[nodiscard]] bool is_entire() const { return data.size() == 1; }
+
+  // Its messages.
+  [[nodiscard]] archive_key_entire entire() const {
+    return {{}, segment, sequences[0], file, nodes, meta, data[0]};
+  }
+  [[nodiscard]] archive_key_start start() const { return {{}, segment, sequences[0], nodes, data[0]}; }
+  [[nodiscard]] archive_key_next next(std::size_t number) const {
+    return {{}, key(), sequences[number], data[number]};
+  }
+  [[nodiscard]] archive_key_final final() const {
+    return {{}, key(), sequences.back(), file, meta, data.back()};
+  }
 };
 
 struct tombstone {
@@ -89,9 +112,14 @@ struct facts {
   std::deque<conjoined> conjoined_rows;
   fact knows_east;                                      ///< the node's name
   std::map<log_sequence_number, std::string> given_out; ///< numbers in receipts, and for what
+  std::size_t mended = 0;                               ///< damaged archives that a repeat made good
 };
 
 std::string describe(const named_segment_key& key);
 std::string describe(const upload& of);
+
+/// Keeps in mind what the log number of a receipt, if there is one, acknowledges.
+/// @throws broken_promise: it acknowledges something else already
+void note_proof(facts& known, const receipt& proof, const std::string& what);
 
 } // namespace cairn::power

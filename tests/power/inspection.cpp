@@ -54,19 +54,50 @@ void inspection::look_at(upload& u) {
     broken(describe(u) + " is for a node that is not known");
   retrieve_start question;
   question.segment = u.key();
-  const auto reply = node_.call<retrieve_reply>(question);
-  const auto is_there = reply.result == errc::success;
+  auto reply = node_.call<retrieve_reply>(question);
+  const auto is_there = reply.result == errc::success || (reply.result == errc::damaged && u.may_be_damaged);
   if (!is_there && reply.result != errc::not_found)
     broken(fmt::format("{} is answered {} {}", describe(u), to_string(reply.result), reply.error_message));
   settle(u.stored, is_there, describe(u));
   u.cancelled.unanswered = 0;
-  if (!is_there)
+  if (!is_there) {
+    u.mended();
     return;
+  }
+  if (reply.result == errc::damaged) {
+    mend(u);
+    reply = node_.call<retrieve_reply>(question);
+    if (reply.result != errc::success)
+      broken(fmt::format("{}, which was mended, is answered {} {}", describe(u), to_string(reply.result),
+                         reply.error_message));
+  }
+  u.mended();
+  u.has_survived = true;
   check_whole(u, reply);
   // What might have taken it back did not, and never will.
   u.is_retired = false;
   u.cancelled.seen(false);
   u.purged = belief::no;
+}
+
+/// A reader has found the damage: an archive of the same segment mends it.
+void inspection::mend(upload& u) {
+  const auto taken = [&](const archive_reply& reply) {
+    if (reply.result != errc::success)
+      broken(fmt::format("{} is to be mended, and is answered {} {}", describe(u), to_string(reply.result),
+                         reply.error_message));
+    return reply.proof;
+  };
+  for (std::size_t i = 0; i + 1 < u.data.size(); ++i)
+    taken(i == 0 ? node_.call<archive_reply>(u.start()) : node_.call<archive_reply>(u.next(i)));
+  const auto proof =
+    taken(u.is_entire() ? node_.call<archive_reply>(u.entire()) : node_.call<archive_reply>(u.final()));
+  if (proof.lsn == log_sequence_number{})
+    broken(describe(u) + " was damaged, and what mended it has no receipt");
+  note_proof(facts_, proof, describe(u));
+  u.stored.proof = proof;
+  u.mended_by(proof);
+  ++facts_.mended;
 }
 
 void inspection::check_whole(const upload& u, const retrieve_reply& head) {
@@ -226,7 +257,8 @@ void inspection::check_lookups(const std::vector<version>& visible) {
       // A final behind a roll-over is not looked for.
       const auto is_behind =
         held != reply.segments.end() && held->value_file != proof.value_file && held->proof == receipt{};
-      if (held == reply.segments.end() || (held->proof != proof && !is_behind))
+      const auto may_differ = is_behind || u.has_rotted; // a mended one has two finals
+      if (held == reply.segments.end() || (held->proof != proof && !may_differ))
         broken(describe(u) + ": look-up gives another receipt");
     }
   }

@@ -26,6 +26,7 @@ private:
   void look_at(upload& u);
   void look_at(tombstone& t);
   void look_at(conjoined& row);
+  void mend(upload& u);
   void check_whole(const upload& u, const retrieve_reply& head);
   void check_handoffs();
   void check_listings();

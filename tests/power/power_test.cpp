@@ -30,15 +30,15 @@ constexpr std::array<std::uint64_t, 4> file_sizes{1ULL << 30U, 1ULL << 30U, 64U 
 struct tally {
   std::size_t messages = 0, cuts = 0, cuts_while_starting = 0, kills = 0, stops = 0, faults = 0;
   std::uint64_t lost_commits = 0;
-  std::size_t acknowledged = 0;
+  std::size_t acknowledged = 0, mended = 0;
 };
 
 std::string describe(const tally& counts) {
   return fmt::format("{} messages, {} acknowledged archives, power lost {} times at work and {} times in "
                      "recovery ({} records of the database with it), {} kills, {} stops, {} lives with a "
-                     "disk that failed",
+                     "disk that failed, {} damaged archives mended",
                      counts.messages, counts.acknowledged, counts.cuts, counts.cuts_while_starting,
-                     counts.lost_commits, counts.kills, counts.stops, counts.faults);
+                     counts.lost_commits, counts.kills, counts.stops, counts.faults, counts.mended);
 }
 
 class run {
@@ -58,6 +58,7 @@ public:
     counts_.lost_commits += node_.lost_commits();
     for (const auto& u : facts_.uploads)
       counts_.acknowledged += u.stored.proof ? 1 : 0;
+    counts_.mended += facts_.mended;
   }
 
   /// The bad moment after a failed sync: the fence is durable, and power goes before anything is behind it.
@@ -226,6 +227,7 @@ TEST(PowerTest, AcknowledgedFactsSurviveLossOfPower) {
   if (seeds >= seeds_of_a_line) {
     EXPECT_GT(counts.acknowledged, seeds);
     EXPECT_GT(counts.lost_commits, seeds);
+    EXPECT_GT(counts.mended, seeds / 20);
   }
 }
 

@@ -27,6 +27,15 @@ std::string describe(const named_segment_key& key) {
 
 std::string describe(const upload& of) { return "segment " + describe(of.key()); }
 
+void note_proof(facts& known, const receipt& proof, const std::string& what) {
+  if (proof.lsn == log_sequence_number{})
+    return;
+  const auto& of = known.given_out.try_emplace(proof.lsn, what).first->second;
+  if (of != what)
+    throw broken_promise(
+      fmt::format("log number {} acknowledges {}, and before it {}", proof.lsn.value, what, of));
+}
+
 workload::workload(power_node& node, facts& known, random_source& random)
     : node_(node), facts_(known), random_(random) {}
 
@@ -66,6 +75,10 @@ void workload::act() {
       if (reply.result != errc::success)
         check_refusal(reply, false, "a sync");
     });
+  else if (dice < 97)
+    rot();
+  else if (dice < 98)
+    mend();
   else
     node_.pass(std::chrono::milliseconds{300 + pick(random_, 1'000)});
 }
@@ -104,12 +117,7 @@ void workload::check_refusal(const archive_reply& reply, bool is_allowed, const 
 }
 
 void workload::note_proof(const archive_reply& reply, const std::string& what) {
-  if (reply.proof.lsn == log_sequence_number{})
-    return;
-  const auto& of = facts_.given_out.try_emplace(reply.proof.lsn, what).first->second;
-  if (of != what)
-    throw broken_promise(
-      fmt::format("log number {} acknowledges {}, and before it {}", reply.proof.lsn.value, what, of));
+  power::note_proof(facts_, reply.proof, what);
 }
 
 void workload::acknowledge(fact& of, const archive_reply& reply, const std::string& what) {
@@ -180,10 +188,7 @@ void workload::send_next_of(upload& u) {
     }
     check_refusal(reply, is_late || u.is_retired || u.may_be_cancelled, what);
   };
-  if (number == 0)
-    send(u.client, archive_key_start{{}, u.segment, u.sequences[0], u.nodes, u.data[0]}, what, take);
-  else
-    send(u.client, archive_key_next{{}, u.key(), u.sequences[number], u.data[number]}, what, take);
+  send_piece(u, number, what, take);
   if (is_late && chance(random_, 70))
     u.is_open = false;
 }
@@ -194,19 +199,36 @@ void workload::send_last_of(upload& u) {
     u.cancelled.is_so == belief::yes || u.must_not_finish || (is_late && u.stored.is_so == belief::no);
   u.is_open = false;
   u.sent = u.data.size();
+  const auto is_alone = u.stored.unanswered == 0;
   u.stored.sent();
   if (is_forbidden)
     u.stored.is_so = belief::no;
   const auto what = fmt::format("{} of {}", u.is_entire() ? "entire" : "final", describe(u));
-  const auto take = [&u, is_forbidden, is_late, this](const archive_reply& reply) {
-    check_last(u, reply, is_forbidden, is_late);
+  // Whoever joins one that is under way may be told of damage found since; a final alone has not the bytes.
+  const auto mends = u.is_entire() && is_alone && !u.may_be_cancelled && !u.is_retired;
+  const auto take = [&u, is_forbidden, is_late, mends, this](const archive_reply& reply) {
+    if (reply.result == errc::damaged && u.may_be_damaged && !(mends && is_healthy_))
+      --u.stored.unanswered;
+    else
+      check_last(u, reply, is_forbidden, is_late);
   };
-  if (u.is_entire())
-    send(u.client, archive_key_entire{{}, u.segment, u.sequences[0], u.file, u.nodes, u.meta, u.data[0]},
-         what, take);
+  send_last(u, what, take);
+}
+
+/// The start, or a next.
+void workload::send_piece(const upload& u, std::size_t number, const std::string& what, on_reply take) {
+  if (number == 0)
+    send(u.client, u.start(), what, std::move(take));
   else
-    send(u.client, archive_key_final{{}, u.key(), u.sequences.back(), u.file, u.meta, u.data.back()}, what,
-         take);
+    send(u.client, u.next(number), what, std::move(take));
+}
+
+/// The message that makes it final.
+void workload::send_last(const upload& u, const std::string& what, on_reply take) {
+  if (u.is_entire())
+    send(u.client, u.entire(), what, std::move(take));
+  else
+    send(u.client, u.final(), what, std::move(take));
 }
 
 void workload::check_last(upload& u, const archive_reply& reply, bool was_forbidden, bool is_late) {
@@ -263,12 +285,15 @@ void workload::add_east() {
        [this](const archive_reply& reply) { acknowledge(facts_.knows_east, reply, "node east"); });
 }
 
-/// What is shown to a reader has to stay as much as what was acknowledged.
 void workload::look() {
-  auto* u = any_of(facts_.uploads, [](const upload& each) { return each.sent != 0; });
-  if (u == nullptr)
-    return;
+  if (auto* u = any_of(facts_.uploads, [](const upload& each) { return each.sent != 0; }))
+    look_at(u);
+}
+
+/// What is shown to a reader has to stay as much as what was acknowledged.
+void workload::look_at(upload* u) {
   const auto must_be = u->stored.is_so == belief::yes;
+  const auto was_damaged = u->may_be_damaged; // a mend may be answered first
   retrieve_start question;
   question.segment = u->key();
   const auto what = "look at " + describe(*u);
@@ -282,6 +307,10 @@ void workload::look() {
                         // A gateway start that finds the final's round under way takes it back in the next
                         // one.
                         const auto may_go = u->may_be_cancelled && u->stored.unanswered != 0;
+                        if (reply.result == errc::damaged && (was_damaged || u->may_be_damaged)) {
+                          u->damage_is_known = u->may_be_damaged;
+                          return true;
+                        }
                         if (reply.result == errc::success && !u->is_retired && !may_go) {
                           if (u->stored.is_so == belief::no)
                             throw broken_promise(what + ": it is there, though it was refused");

@@ -73,6 +73,8 @@ private:
   upload& plan(std::size_t sequence_count);
   void open_upload();
   void go_on();
+  void send_piece(const upload& u, std::size_t number, const std::string& what, on_reply take);
+  void send_last(const upload& u, const std::string& what, on_reply take);
   void send_next_of(upload& u);
   void send_last_of(upload& u);
   void repeat();
@@ -83,6 +85,10 @@ private:
   template <class Step>
   void step_conjoined(conjoined& row, fact& what, const char* name);
   void start_gateway();
+  void look_at(upload* u);
+  void rot();
+  void mend();
+  void check_mended(upload& u, const archive_reply& reply, bool was_alone, const std::string& what);
 
   void check_refusal(const archive_reply& reply, bool is_allowed, const std::string& what) const;
   void check_last(upload& u, const archive_reply& reply, bool was_forbidden, bool is_late);

@@ -1,4 +1,7 @@
+#include "core/store/file_spaces.hpp"
 #include "tests/power/workload.hpp"
+
+#include <algorithm>
 
 #include <fmt/format.h>
 
@@ -144,6 +147,79 @@ void workload::start_gateway() {
            if (is_healthy_ && u->is_open)
              u->must_not_finish = true;
        });
+}
+
+/// What was there after a start rots on the disk, wherever its first sequence lies: the data, or the
+/// header of their record. The newest file is left alone: there a record that is damaged looks like one that
+/// was never synced.
+void workload::rot() {
+  constexpr std::size_t unmistakable_bytes = 64;
+  auto* u = any_of(facts_.uploads, [&](const upload& each) {
+    return each.stored.is_so == belief::yes && each.stored.unanswered == 0 && !each.is_retired
+           && !each.is_open && each.has_survived && !each.may_be_damaged
+           && each.data.front().size() >= unmistakable_bytes;
+  });
+  if (u == nullptr)
+    return look();
+  const auto wanted = u->data.front().bytes();
+  const auto rots_header = chance(random_, 30);
+  std::vector<std::string> files;
+  for (value_file_id id{1}; id.value < 1'000; ++id.value)
+    if (auto path = value_file_path(node_.spaces_root(), space_id{1}, id); node_.disk().has_file(path))
+      files.push_back(std::move(path));
+  if (!files.empty())
+    files.pop_back();
+  for (const auto& path : files)
+    node_.disk().damage(path, [&](std::vector<std::byte>& bytes) {
+      for (auto at = bytes.begin();
+           (at = std::search(at, bytes.end(), wanted.begin(), wanted.end())) != bytes.end();) {
+        *(rots_header ? at - 1 : at + unmistakable_bytes / 2) ^= std::byte{1};
+        ++at;
+        u->has_rotted = u->may_be_damaged = true;
+      }
+    });
+  if (u->may_be_damaged)
+    trace(describe(*u) + " rots");
+  look_at(u);
+}
+
+/// All of it is sent again, at once.
+void workload::mend() {
+  auto* u = any_of(facts_.uploads, [](const upload& each) {
+    return each.damage_is_known && !each.is_retired && each.stored.is_so == belief::yes && !each.is_open;
+  });
+  if (u == nullptr)
+    return look();
+  for (std::size_t i = 0; i + 1 < u->data.size(); ++i) {
+    const auto what = fmt::format("sequence {} of {}, to mend it", i, describe(*u));
+    send_piece(*u, i, what, [=, this](const archive_reply& reply) {
+      if (reply.result != errc::success)
+        check_refusal(reply, u->is_retired || u->may_be_cancelled, what);
+    });
+  }
+  const auto is_alone = u->stored.unanswered == 0;
+  u->stored.sent();
+  const auto what = "all of " + describe(*u) + ", to mend it";
+  send_last(*u, what, [=, this](const archive_reply& reply) { check_mended(*u, reply, is_alone, what); });
+}
+
+void workload::check_mended(upload& u, const archive_reply& reply, bool was_alone, const std::string& what) {
+  if (reply.result == errc::success && !u.is_retired) {
+    note_proof(reply, describe(u));
+    u.stored.acknowledged(reply.proof);
+    facts_.mended += reply.proof.lsn == log_sequence_number{} ? 0 : 1;
+    if (was_alone && u.stored.unanswered == 0)
+      u.mended_by(reply.proof);
+    else
+      u.mended();
+    return;
+  }
+  --u.stored.unanswered;
+  if (reply.result == errc::damaged && u.may_be_damaged && !was_alone)
+    return; // damage that was found since the other one asked
+  const auto may_be_forgotten = u.is_retired || u.may_be_cancelled || !is_healthy_; // then the final is alone
+  if (reply.result != errc::success)
+    check_refusal(reply, may_be_forgotten, what);
 }
 
 } // namespace cairn::power

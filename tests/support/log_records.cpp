@@ -54,6 +54,15 @@ final_record make_final(const segment_identity& of, std::int32_t count, std::uin
   return record;
 }
 
+repair_record make_repair(const segment_identity& of, const std::vector<placement>& places, metadata meta) {
+  repair_record record{of, make_final(of, 0, 0).file, {}, std::move(meta)};
+  for (const auto& at : places) {
+    const auto number = static_cast<std::int32_t>(record.sequences.size());
+    record.sequences.push_back({make_sequence(of, number).sequence, at.value_file, at.data_offset()});
+  }
+  return record;
+}
+
 cancel_record make_cancel(const segment_key& key, cancel_reason reason, segment_id id) {
   return {id, key, timestamp_us{1'700'000'000'000'001}, reason};
 }
@@ -90,7 +99,7 @@ record_list random_records(std::mt19937_64& random, std::size_t count) {
   };
   while (list.all().size() < count) {
     const auto of = any();
-    switch (below(16)) {
+    switch (below(17)) {
       case 0:
       case 1:
       case 2:
@@ -139,6 +148,16 @@ record_list random_records(std::mt19937_64& random, std::size_t count) {
         break;
       }
       case 14: list.add(purge_record{{}, of.key(), timestamp_us{1}}); break;
+      case 15: {
+        std::vector<placement> places(1 + below(3));
+        for (auto& at : places) {
+          at.value_file.value = static_cast<std::int32_t>(1 + below(9));
+          at.record_offset = 4096 + 8 * below(99);
+          at.header_bytes = 128;
+        }
+        list.add(make_repair(of, places, {{"a", "b"}}));
+        break;
+      }
       default:
         switch (below(3)) {
           case 0:

@@ -30,6 +30,10 @@ segment_identity make_identity(std::int64_t id, std::uint64_t version, std::stri
 sequence_record make_sequence(const segment_identity& of, std::int32_t number, std::uint32_t size_bytes = 10);
 final_record make_final(const segment_identity& of, std::int32_t count, std::uint64_t total_bytes,
                         metadata meta = {});
+/// Of as many sequences, of 10 bytes as make_sequence() has them, which lie there; of the file of
+/// make_final().
+repair_record make_repair(const segment_identity& of, const std::vector<placement>& places,
+                          metadata meta = {});
 cancel_record make_cancel(const segment_key& key, cancel_reason reason = cancel_reason::client,
                           segment_id id = {});
 conjoined_record make_conjoined(std::int64_t row_id, std::uint64_t version, conjoined_action action,

@@ -258,13 +258,18 @@ std::vector<std::byte> memory_disk::synced_bytes(const std::string& path) const 
   return state_->require_file(path)->content.durable();
 }
 
+bool memory_disk::has_file(const std::string& path) const {
+  std::lock_guard guard(state_->mutex);
+  return state_->find_file(path).has_value();
+}
+
 void memory_disk::damage(const std::string& path,
                          const std::function<void(std::vector<std::byte>&)>& change) {
   std::lock_guard guard(state_->mutex);
   auto node = state_->require_file(path);
   auto bytes = node->content.visible();
   change(bytes);
-  node->content.replace(std::move(bytes));
+  node->content.damage(std::move(bytes));
   node->charge();
 }
 

@@ -108,7 +108,10 @@ public:
 
   /// What of an existing file would survive the worst crash, if its names do.
   [[nodiscard]] std::vector<std::byte> synced_bytes(const std::string& path) const;
-  /// Changes an existing file's bytes in place and on the disk, as bit rot or an operator's hand does.
+  /// No operation that counts or fails.
+  [[nodiscard]] bool has_file(const std::string& path) const;
+  /// Changes an existing file's bytes in place, as bit rot does; what is not synced stays so. With another
+  /// size it is all on the disk, as by an operator's hand.
   void damage(const std::string& path, const std::function<void(std::vector<std::byte>&)>& change);
   /// Every read that touches one of these bytes of an existing file fails from now on, as on a bad sector.
   void make_unreadable(const std::string& path, std::uint64_t offset, std::uint64_t bytes);

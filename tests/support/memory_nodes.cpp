@@ -71,6 +71,21 @@ void memory_content::replace(byte_buffer content) {
   unsynced_.clear();
 }
 
+void memory_content::damage(byte_buffer content) {
+  if (content.size() != visible_.size())
+    return replace(std::move(content));
+  for (std::uint64_t at = 0; at < content.size(); ++at) {
+    if (content[at] == visible_[at])
+      continue;
+    if (at < durable_.size())
+      durable_[at] = content[at];
+    for (auto& each : unsynced_)
+      if (each.offset <= at && at < each.end())
+        each.data[at - each.offset] = content[at];
+  }
+  visible_ = std::move(content);
+}
+
 void memory_content::crash(crash_dice& dice) {
   auto image = durable_;
   if (!dice.loses_all() && !unsynced_.empty()) {

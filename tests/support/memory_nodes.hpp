@@ -53,6 +53,9 @@ public:
   void crash(crash_dice& dice);
   /// Sets visible and durable content at once.
   void replace(byte_buffer content);
+  /// Changes the bytes in which `content` differs from what is visible, wherever they are by now: what is not
+  /// synced stays so. Another size replaces all.
+  void damage(byte_buffer content);
 
 private:
   struct piece {

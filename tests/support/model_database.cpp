@@ -28,8 +28,11 @@ std::optional<stored_segment> model_database::load(const segment_key& key) const
   for (const auto& [id, row] : segments_) {
     if (key_of_row(row) != key)
       continue;
-    if (row.status != segment_status::cancelled)
-      return row;
+    if (row.status != segment_status::cancelled) {
+      auto live = row;
+      live.is_damaged = live.status == segment_status::final && damaged.contains(key);
+      return live;
+    }
     cancelled = &row; // the one with the largest id comes last
   }
   if (cancelled != nullptr)
@@ -89,6 +92,7 @@ fold_outcome model_database::apply(const cancel_record& record, const placement&
     const auto found = segments_.find(record.id);
     if (found != segments_.end() && found->second.status == segment_status::active)
       segments_.erase(found);
+    forget_damage(record.key);
     return {};
   }
   for (auto& [id, row] : segments_)
@@ -126,13 +130,54 @@ fold_outcome model_database::apply(const conjoined_record& record, const placeme
   return {holder == of ? kind::applied : kind::lost, {}, {}};
 }
 
+/// If nothing holds the key any more.
+void model_database::forget_damage(const segment_key& key) {
+  if (const auto left = load(key); !left || left->status == segment_status::cancelled)
+    damaged.erase(key);
+}
+
 fold_outcome model_database::apply(const purge_record& record, const placement&) {
-  if (record.key.handoff != node_id{})
+  if (record.key.handoff != node_id{}) {
     std::erase_if(segments_, [&](const auto& entry) {
       return key_of_row(entry.second) == record.key
              && (entry.second.status == segment_status::final
                  || entry.second.status == segment_status::tombstone);
     });
+    forget_damage(record.key);
+  }
+  return {};
+}
+
+fold_outcome model_database::apply(const repair_record& record, const placement&) {
+  const auto key = record.of.key();
+  const auto found = segments_.find(record.of.id);
+  const auto has_row = found != segments_.end();
+  if (has_row
+      && (key_of_row(found->second) != key || found->second.status == segment_status::cancelled
+          || found->second.status == segment_status::tombstone))
+    return {kind::lost, {}, load(key)};
+  damaged.erase(key);
+  if (has_row && found->second.status == segment_status::final) {
+    for (auto& sequence : found->second.sequences) {
+      const auto number = static_cast<std::size_t>(sequence.info.sequence_num);
+      if (number >= record.sequences.size())
+        continue;
+      sequence.value_file = record.sequences[number].value_file;
+      sequence.data_offset_bytes = record.sequences[number].data_offset_bytes;
+    }
+    return {};
+  }
+  std::erase_if(segments_, [&](const auto& entry) { return key_of_row(entry.second) == key; });
+  fences_.erase(key);
+  stored_segment row;
+  row.id = record.of.id;
+  row.status = segment_status::final;
+  row.segment = record.of.segment;
+  row.nodes = record.of.nodes;
+  row.file = record.file;
+  row.sequences = record.sequences;
+  row.meta = record.meta;
+  segments_.emplace(row.id, std::move(row));
   return {};
 }
 

@@ -23,18 +23,22 @@ public:
   [[nodiscard]] const std::map<segment_id, stored_segment>& segments() const { return segments_; }
   bool operator==(const model_database&) const = default;
 
+  /// Segments known to be damaged, as table damaged_segment has them: until a repair or purge.
+  std::set<segment_key> damaged;
   /// Records with these numbers are refused.
   std::set<log_sequence_number> refuse;
 
 private:
   using rows = std::map<segment_id, stored_segment>;
 
+  void forget_damage(const segment_key& key);
   fold_outcome apply(const sequence_record& record, const placement& at);
   fold_outcome apply(const final_record& record, const placement& at);
   fold_outcome apply(const cancel_record& record, const placement& at);
   fold_outcome apply(const tombstone_record& record, const placement& at);
   fold_outcome apply(const conjoined_record& record, const placement& at);
   fold_outcome apply(const purge_record& record, const placement& at);
+  fold_outcome apply(const repair_record& record, const placement& at);
   template <class Record>
   fold_outcome apply(const Record&, const placement&) {
     return {};

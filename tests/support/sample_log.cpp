@@ -44,6 +44,13 @@ std::string describe_key(const segment_key& key) {
                      key.segment_num, key.handoff.value);
 }
 
+std::string describe_pairs(const metadata& meta) {
+  std::string text;
+  for (const auto& [key, value] : meta)
+    text += fmt::format(" [{}]=[{}]", key, value);
+  return text;
+}
+
 struct describer {
   std::string operator()(const sequence_record& r) const {
     return fmt::format("{} sequence_num={} size={} padding={} adler32={} md5={} crc32c={}",
@@ -52,12 +59,9 @@ struct describer {
                        r.checksums.crc32c);
   }
   std::string operator()(const final_record& r) const {
-    auto text =
-      fmt::format("{} size={} adler32={} md5={} sequences={} total_bytes={}", describe_identity(r.of),
-                  r.file.size_bytes, r.file.adler32, to_hex(r.file.md5), r.sequence_count, r.total_bytes);
-    for (const auto& [key, value] : r.meta)
-      text += fmt::format(" [{}]=[{}]", key, value);
-    return text;
+    return fmt::format("{} size={} adler32={} md5={} sequences={} total_bytes={}", describe_identity(r.of),
+                       r.file.size_bytes, r.file.adler32, to_hex(r.file.md5), r.sequence_count, r.total_bytes)
+           + describe_pairs(r.meta);
   }
   std::string operator()(const cancel_record& r) const {
     return fmt::format("id={} {} timestamp={} reason={}", r.id.value, describe_key(r.key), r.timestamp.value,
@@ -83,6 +87,15 @@ struct describer {
   std::string operator()(const file_space_record& r) const {
     return fmt::format("space={} purpose={} path={} volume={} creation_time={}", r.space.value,
                        static_cast<int>(r.purpose), r.path, r.volume, r.creation_time.value);
+  }
+  std::string operator()(const repair_record& r) const {
+    auto text = fmt::format("{} size={} adler32={} md5={}", describe_identity(r.of), r.file.size_bytes,
+                            r.file.adler32, to_hex(r.file.md5));
+    for (const auto& [info, value_file, data_offset_bytes] : r.sequences)
+      text += fmt::format(" ({} size={} padding={} md5={} adler32={} value_file={} offset={})",
+                          info.sequence_num, info.size_bytes, info.padding_bytes, to_hex(info.md5),
+                          info.adler32, value_file.value, data_offset_bytes);
+    return text + describe_pairs(r.meta);
   }
 };
 
@@ -179,6 +192,12 @@ std::vector<record_body> sample_records() {
   records.emplace_back(node_record{node_id{15}, "node-15", "fd00::15", 4815});
   records.emplace_back(file_space_record{space_id{16}, space_purpose::storage, "/srv/caché/16", "vol-16",
                                          timestamp_us{1'400'000'000'000'000}});
+  records.emplace_back(repair_record{
+    sample_identity(),
+    {0x1716151413121110, 0xfedcba97, digest_of_number(0xd0)},
+    {{{0, 0x01020304, 9, digest_of_number(0xe0), 0xfedcba96}, value_file_id{17}, 0x0102030405060708},
+     {{1, 5, 0, digest_of_number(0xf0), 1}, value_file_id{18}, 4096}},
+    {{"größe", "±2 µm"}}});
   return records;
 }
 

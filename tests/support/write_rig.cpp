@@ -149,6 +149,12 @@ void write_rig::take_fold() {
   if (auto job = machine_.take_fold()) {
     EXPECT_FALSE(fold_) << "a second round while one is outstanding";
     fold_ = last_fold_ = std::move(job);
+    // The database tells now what it will have committed, and knows nothing of what changes until then.
+    auto uncommitted = database;
+    folded_ = {};
+    folded_.records = uncommitted.fold(fold_->records);
+    for (const auto& key : fold_->look_ups)
+      folded_.look_ups.push_back(uncommitted.load(key));
   }
   if (machine_.take_commit()) {
     EXPECT_TRUE(fold_);
@@ -174,12 +180,9 @@ bool write_rig::commit() {
     EXPECT_LE(job.records.back().at.lsn, synced_lsn_) << "committed before it was synced";
     EXPECT_EQ(job.records.back().at.lsn, job.new_position);
   }
-  fold_result outcome;
-  outcome.records = database.fold(job.records);
-  for (const auto& key : job.look_ups)
-    outcome.look_ups.push_back(database.load(key));
+  database.fold(job.records);
   position_ = job.new_position;
-  machine_.committed(std::move(outcome));
+  machine_.committed(std::move(folded_));
   EXPECT_EQ(machine_.position(), position_);
   take_fold();
   return true;
@@ -264,6 +267,15 @@ model_database write_rig::after_crash() const {
     std::find_if(log_.begin(), log_.end(), [&](const placed_record& r) { return r.at.lsn > synced_lsn_; });
   fresh.fold({log_.begin(), end});
   return fresh;
+}
+
+bool write_rig::log_holds(const stored_segment& row, const stored_sequence& sequence) const {
+  return std::any_of(log_.begin(), log_.end(), [&](const placed_record& record) {
+    const auto* found = std::get_if<sequence_record>(&record.body);
+    return found != nullptr && record.at.value_file == sequence.value_file
+           && record.at.data_offset() == sequence.data_offset_bytes && found->sequence == sequence.info
+           && found->of.key() == key_of(row.segment, row.nodes.handoff);
+  });
 }
 
 std::optional<segment_status> write_rig::status(std::uint64_t version) const {

@@ -74,6 +74,7 @@ public:
   bool digest(errc verdict = errc::success);
 
   std::size_t appended_count() const { return log_.size(); }
+  const std::vector<placed_record>& log() const { return log_; } ///< without what is void
   std::size_t digest_job_count();
   bool append_is_outstanding() const { return job_.has_value(); }
   bool sync_is_outstanding() const { return syncing_.has_value(); }
@@ -85,6 +86,9 @@ public:
   model_database database;
   /// What a start after a crash would see: the synced records folded into an empty database.
   model_database after_crash() const;
+
+  /// The sequence's record lies where its row points, and counts.
+  bool log_holds(const stored_segment& row, const stored_sequence& sequence) const;
 
   /// Status of the row that holds a key; none = no row.
   std::optional<segment_status> status(std::uint64_t version) const;
@@ -110,6 +114,7 @@ private:
   std::uint64_t failures_ = 0;
 
   std::optional<fold_job> fold_;
+  fold_result folded_; ///< of fold_
   std::optional<fold_job> last_fold_;
   bool commit_asked_ = false;
   log_sequence_number position_;

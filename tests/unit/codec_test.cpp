@@ -252,14 +252,14 @@ TEST(RecordCodecTest, FinalWithoutItsDataHasNoMetadata) {
   EXPECT_EQ(describe(*decoded), describe(final));
 }
 
-TEST(RecordCodecTest, KnowsItsNineTypes) {
+TEST(RecordCodecTest, KnowsItsTenTypes) {
   for (int type = 0; type < 256; ++type)
-    EXPECT_EQ(is_known_record_type(static_cast<std::uint8_t>(type)), type >= 1 && type <= 9) << type;
+    EXPECT_EQ(is_known_record_type(static_cast<std::uint8_t>(type)), type >= 1 && type <= 10) << type;
 }
 
 TEST(RecordCodecTest, UnknownTypeIsRefused) {
   auto record = encode(collection_record{collection_id{1}, true});
-  overwrite_checked(record.header, 10, std::uint8_t{10});
+  overwrite_checked(record.header, 10, std::uint8_t{11});
   EXPECT_EQ(code_of(decode(record)), errc::damaged);
 }
 
@@ -340,6 +340,36 @@ TEST(RecordCodecTest, MetadataThatDoNotFillTheirDataAreRefused) {
   auto record = sound;
   record.data.push_back(std::byte{0});
   EXPECT_EQ(code_of(decode(record)), errc::damaged);
+}
+
+TEST(RecordCodecTest, RepairOfWhichTheDataDoNotFitIsRefused) {
+  const auto sound = encode(sample_of<repair_record>());
+  constexpr std::size_t sequences = 2 * 48;
+  for (std::size_t size = 0; size < sound.data.size(); ++size) {
+    auto record = sound;
+    record.data.resize(size);
+    overwrite_checked(record.header, 12, static_cast<std::uint32_t>(size));
+    ASSERT_EQ(code_of(decode(record)), size == sequences ? errc::success : errc::damaged) << size;
+  }
+  auto shorter = sound;
+  shorter.data.pop_back();
+  EXPECT_EQ(code_of(decode(shorter)), errc::damaged) << "not all of its data";
+  for (const auto count : {-1, 0, 3, 0x7fffffff}) {
+    auto record = sound;
+    overwrite_checked(record.header, 48 + 44, count);
+    EXPECT_EQ(code_of(decode(record)), errc::damaged) << count;
+  }
+}
+
+TEST(RecordCodecTest, RepairWithoutItsDataHasNoSequences) {
+  auto repair = sample_of<repair_record>();
+  const auto record = encode(repair);
+  const auto prefix = decode_record_prefix(record.header, nonce);
+  const auto decoded = decode_record(*prefix, record.header, {});
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  repair.sequences.clear();
+  repair.meta.clear();
+  EXPECT_EQ(describe(*decoded), describe(repair));
 }
 
 TEST(RecordCodecTest, RandomBytesWithARightChecksumNeverCrash) {

@@ -74,7 +74,7 @@ protected:
 
   /// Where the records lie; the sixth opens the second batch.
   static constexpr std::uint64_t record_offsets[] = {4096, 4296, 4432, 4656, 4824, 8192,
-                                                     8328, 8424, 8512, 8568, 8648};
+                                                     8328, 8424, 8512, 8568, 8648, 8744};
   static constexpr std::string_view key = "Müller/été/日本.txt";
 
   std::vector<std::byte> golden_;
@@ -138,9 +138,9 @@ TEST_F(GoldenFileTest, FileHeaderLiesAsDocumented) {
 }
 
 TEST_F(GoldenFileTest, EachRecordFrameLiesAsDocumented) {
-  constexpr std::uint8_t types[] = {1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9};
-  constexpr std::uint16_t header_sizes[] = {152, 136, 168, 168, 88, 136, 96, 88, 56, 80, 96};
-  constexpr std::uint32_t data_sizes[] = {43, 0, 55, 0, 0, 0, 0, 0, 0, 0, 0};
+  constexpr std::uint8_t types[] = {1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+  constexpr std::uint16_t header_sizes[] = {152, 136, 168, 168, 88, 136, 96, 88, 56, 80, 96, 152};
+  constexpr std::uint32_t data_sizes[] = {43, 0, 55, 0, 0, 0, 0, 0, 0, 0, 0, 116};
   for (std::size_t i = 0; i < std::size(types); ++i) {
     const auto begin = record_offsets[i];
     EXPECT_EQ(begin % 8, 0U);
@@ -286,6 +286,36 @@ TEST_F(GoldenFileTest, FileSpaceLiesAsDocumented) {
   EXPECT_EQ(text_at(fields + 24, 20), "/srv/caché/16vol-16");
 }
 
+TEST_F(GoldenFileTest, RepairLiesAsDocumented) {
+  const auto fields = fields_of(11);
+  expect_identity(fields);
+  EXPECT_EQ(at<std::int32_t>(fields + 44), 2);
+  EXPECT_EQ(at<std::uint32_t>(fields + 48), 0xfedcba97U);
+  EXPECT_EQ(at<std::uint16_t>(fields + 52), key.size());
+  EXPECT_EQ(at<std::uint16_t>(fields + 54), 0);
+  EXPECT_EQ(at<std::uint8_t>(fields + 56), 0xd0);
+  EXPECT_EQ(at<std::int64_t>(fields + 72), 0x1716151413121110);
+  EXPECT_EQ(text_at(fields + 80, key.size()), key);
+
+  const auto first = record_offsets[11] + 152;
+  EXPECT_EQ(at<std::uint64_t>(first), 0x0102030405060708U);
+  EXPECT_EQ(at<std::int32_t>(first + 8), 17);
+  EXPECT_EQ(at<std::uint32_t>(first + 12), 0x01020304U);
+  EXPECT_EQ(at<std::uint32_t>(first + 16), 9U);
+  EXPECT_EQ(at<std::uint32_t>(first + 20), 0xfedcba96U);
+  EXPECT_EQ(at<std::uint8_t>(first + 24), 0xe0);
+  EXPECT_EQ(at<std::uint64_t>(first + 40), 0U);
+  const auto second = first + 48;
+  EXPECT_EQ(at<std::uint64_t>(second), 4096U);
+  EXPECT_EQ(at<std::int32_t>(second + 8), 18);
+  EXPECT_EQ(at<std::uint8_t>(second + 24), 0xf0);
+  const auto pairs = second + 48;
+  EXPECT_EQ(at<std::uint16_t>(pairs), 1);
+  EXPECT_EQ(at<std::uint16_t>(pairs + 2), 7);
+  EXPECT_EQ(at<std::uint16_t>(pairs + 4), 7);
+  EXPECT_EQ(text_at(pairs + 6, 14), "größe±2 µm");
+}
+
 TEST_F(GoldenFileTest, DigestCoversHeaderBlockAndRecordHeadersInOrder) {
   value_file_summary summary(value_file_id{1234}, space_id{1}, timestamp_us{1});
   summary.add_file_header(bytes_at(0, 4096));
@@ -298,7 +328,7 @@ TEST_F(GoldenFileTest, DigestCoversHeaderBlockAndRecordHeadersInOrder) {
   }
   const auto row = summary.closed_row(golden_.size(), timestamp_us{2});
   EXPECT_EQ(row.hash, by_hand.digest());
-  EXPECT_EQ(to_hex(*row.hash), "758c87a84297aaff000f36ea5a2b15ab");
+  EXPECT_EQ(to_hex(*row.hash), "be6d55302fd968773189f3630367000d");
   EXPECT_EQ(row.sequence_count, 2);
   EXPECT_EQ(row.collections, std::vector{collection_id{29}});
 }

@@ -31,6 +31,8 @@ public:
     finish();
     return success_count_;
   }
+  /// @returns how many damaged segments were repaired
+  [[nodiscard]] std::size_t repairs() const { return repairs_; }
 
 private:
   /// What one version was answered.
@@ -121,7 +123,7 @@ private:
   void step() {
     static constexpr errc verdicts[] = {errc::size_mismatch, errc::md5_mismatch, errc::adler32_mismatch};
     auto& machine = rig_.machine();
-    switch (below(16)) {
+    switch (below(17)) {
       case 0:
       case 1:
       case 2:
@@ -149,6 +151,9 @@ private:
       case 12: rig_.commit(); break;
       case 13: fail_perhaps(); break;
       case 14: pass_time(); break;
+      case 15:
+        rig_.database.damaged.insert(sample_key(version())); // a reader says so
+        break;
       default: turn_epoch(); break;
     }
     note_answers();
@@ -239,7 +244,33 @@ private:
     EXPECT_EQ(rig_.machine().held_bytes(), 0U);
     EXPECT_FALSE(rig_.machine().oldest_wait());
     EXPECT_FALSE(rig_.take_append());
+    rig_.database.damaged.clear(); // which is no part of the log
+    for (const auto& [id, row] : rig_.database.segments())
+      for (const auto& sequence : row.sequences)
+        EXPECT_TRUE(rig_.log_holds(row, sequence)) << "a row points to what is not in the log";
     EXPECT_EQ(rig_.after_crash(), rig_.database) << "the database is not the fold of the log";
+    for (const auto& record : rig_.log())
+      if (const auto* repair = std::get_if<repair_record>(&record.body)) {
+        ++repairs_;
+        check_without_first_records(*repair);
+      }
+  }
+
+  /// A rebuild to which the segment's own records are lost makes of the log what the database has.
+  void check_without_first_records(const repair_record& repair) {
+    std::vector<placed_record> left;
+    for (const auto& record : rig_.log()) {
+      const auto* sequence = std::get_if<sequence_record>(&record.body);
+      const auto* final = std::get_if<final_record>(&record.body);
+      if ((sequence == nullptr || sequence->of.id != repair.of.id)
+          && (final == nullptr || final->of.id != repair.of.id))
+        left.push_back(record);
+    }
+    model_database made;
+    made.refuse = rig_.database.refuse;
+    made.fold(left);
+    EXPECT_EQ(made.load(repair.of.key()), rig_.database.load(repair.of.key()))
+      << "version " << repair.of.segment.version.value;
   }
 
   std::mt19937_64 random_;
@@ -251,16 +282,20 @@ private:
   std::map<write_ticket, std::uint64_t> cancels_;
   std::map<std::uint64_t, history> history_;
   std::size_t success_count_ = 0;
+  std::size_t repairs_ = 0;
 };
 
 TEST(WriteMachineRandomTest, HoldsItsPromisesWhateverComes) {
   const auto seed = test_seed();
-  std::size_t success_count = 0;
+  std::size_t success_count = 0, repair_count = 0;
   for (std::uint64_t i = 0; i < 60 && !HasFailure(); ++i) {
     SCOPED_TRACE("run " + std::to_string(i));
-    success_count += random_run(seed + i).run(1500);
+    random_run run(seed + i);
+    success_count += run.run(1500);
+    repair_count += run.repairs();
   }
   EXPECT_GT(success_count, 1000U) << "else it shows nothing";
+  EXPECT_GT(repair_count, 60U) << "nor this";
 }
 
 } // namespace
