@@ -42,7 +42,8 @@ public:
 
   /// Looks for the record that made a segment final, which the log has right behind its last sequence unless
   /// a new file began between the two. Reads headers alone, and verifies them.
-  /// @returns where it lies; none = not there. @error damaged, storage_error: as read()
+  /// @returns where it lies; none = not there, or it cannot be read. @error damaged, storage_error: as
+  /// read(), of the sequence's header
   result<std::optional<placement>> find_final(const wanted& last_sequence);
 
   /// Forgets a file, which may have moved.

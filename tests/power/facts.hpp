@@ -63,10 +63,9 @@ struct upload {
   bool may_be_cancelled = false; ///< by a gateway start
   bool must_not_finish = false;  ///< a gateway start has cancelled it
   bool has_survived = false;     ///< it was there after a start: its bytes are durable
-  bool has_rotted =
-    false; ///< its bytes were changed on the disk, and no receipt is known of what mended them
-  bool may_be_damaged = false;  ///< and it is not known that they are mended
-  bool damage_is_known = false; ///< a reader has found it
+  bool has_rotted = false;       ///< on the disk, and no receipt is known of what mended it
+  bool may_be_damaged = false;   ///< and it is not known that they are mended
+  bool damage_is_known = false;  ///< a reader has found it
 
   [[nodiscard]] named_segment_key key() const {
     return {segment.version, segment.conjoined_part, segment.segment_num, nodes.handoff};

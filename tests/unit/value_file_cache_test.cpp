@@ -158,6 +158,20 @@ TEST_F(ValueFileCacheTest, FileThatEndsTooEarlyIsDamagedWhereItIsMissing) {
   expect_damaged({0, 4 * block_bytes});
 }
 
+TEST_F(ValueFileCacheTest, BlockBehindASequenceThatCannotBeReadIsNoDamageOfIt) {
+  store(3 * block_bytes);
+  const value_file_cache::wanted last{space_id{1}, sample_file_header().id, data_offset(),
+                                      &record_.of.segment, &record_.sequence};
+  disk_.make_unreadable(path_, data_offset() + 3 * block_bytes, 1);
+  const auto found = cache_.find_final(last);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_FALSE(found->has_value());
+  flip(data_offset() - 60);
+  const auto damaged = cache_.find_final(last);
+  ASSERT_FALSE(damaged);
+  EXPECT_EQ(damaged.error().code, errc::damaged);
+}
+
 TEST_F(ValueFileCacheTest, BlockThatCannotBeReadDamagesThePartsThatTouchIt) {
   store(3 * checksum_block_bytes);
   disk_.make_unreadable(path_, data_offset() + checksum_block_bytes, 1);
