@@ -347,7 +347,7 @@ result<receipt> segment_reader::find_receipt(const stored_segment& segment) {
     return receipt{}; // the value file is not there; the version is
   if (!found) {
     if (found.error().code == errc::damaged)
-      note_damage(segment, segment.sequences.size() - 1, damage::defective);
+      return tl::unexpected(note_damage(segment, segment.sequences.size() - 1, found.error()));
     return pass_failure(found);
   }
   if (!*found)
@@ -381,22 +381,27 @@ result<payload> segment_reader::read_sequence(const stored_segment& segment, std
       segment.segment.key, segment.segment.version.value, segment.segment.segment_num,
       sequence.info.sequence_num, sequence.value_file.value, sequence.data_offset_bytes,
       data.error().message);
-    note_damage(segment, index, data.error().code == errc::not_found ? damage::missing : damage::defective);
-    return fail(errc::damaged,
-                fmt::format("sequence {} of segment {} in value file {}: {}", sequence.info.sequence_num,
-                            segment.segment.segment_num, sequence.value_file.value, data.error().message));
+    const failure found{errc::damaged, fmt::format("sequence {} of segment {} in value file {}: {}",
+                                                   sequence.info.sequence_num, segment.segment.segment_num,
+                                                   sequence.value_file.value, data.error().message)};
+    return tl::unexpected(note_damage(
+      segment, index, found, data.error().code == errc::not_found ? damage::missing : damage::defective));
   }
 }
 
-void segment_reader::note_damage(const stored_segment& segment, std::size_t index, damage what) {
+failure segment_reader::note_damage(const stored_segment& segment, std::size_t index, const failure& found,
+                                    damage what) {
   auto noted = query({}, [&](session& s) {
     pqxx::work transaction(*s.connection);
     insert_damaged(transaction, segment.segment, segment.sequences[index], what);
     transaction.commit();
     return true;
   });
-  if (!noted)
-    spdlog::warn("damage_not_recorded reason=\"{}\"", noted.error().message);
+  if (noted)
+    return found;
+  spdlog::warn("damage_not_recorded reason=\"{}\"", noted.error().message);
+  return {noted.error().code,
+          found.message + "; read it again, for this could not be recorded: " + noted.error().message};
 }
 
 } // namespace cairn

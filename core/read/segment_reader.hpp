@@ -82,7 +82,7 @@ public:
 
   /// Reads and verifies a part of one sequence. What is damaged is noted in damaged_segment.
   /// @error damaged; busy: for want of memory or descriptors; database_unavailable (where the file lies is
-  /// not known)
+  /// not known, or damage cannot be noted)
   result<payload> read_sequence(const stored_segment& segment, std::size_t index,
                                 const value_file_cache::data_part& part);
   /// Frees memory that was not needed since the last call.
@@ -95,7 +95,10 @@ private:
   template <class Body>
   auto query(log_sequence_number at_least, Body&& body) -> result<std::invoke_result_t<Body, session&>>;
   result<space_id> space_of(value_file_id file);
-  void note_damage(const stored_segment& segment, std::size_t index, damage what);
+  /// Whoever is told of damage can mend it: an archive that repeats the segment must know of it.
+  /// @returns what to answer: what was found, or why it could not be noted
+  failure note_damage(const stored_segment& segment, std::size_t index, const failure& found,
+                      damage what = damage::defective);
 
   value_file_cache files_;
   std::string connection_string_;

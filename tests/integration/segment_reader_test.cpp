@@ -56,5 +56,16 @@ TEST_F(SegmentReaderTest, AcknowledgementThatCameWhileTheConnectionWasMadeIsComp
   EXPECT_EQ(look_up(next()), errc::database_unavailable);
 }
 
+TEST_F(SegmentReaderTest, DamageIsToldOnlyOnceItIsNoted) {
+  const auto segment = reader_.find_segment({here_.segment.version, 0, here_.segment.segment_num, {}}, {});
+  ASSERT_TRUE(segment);
+  const auto read = [&] { return reader_.read_sequence(*segment, 0, {}).error().code; }; // there are no files
+  database_.query("ALTER TABLE cairn.damaged_segment RENAME TO elsewhere");
+  EXPECT_EQ(read(), errc::database_unavailable);
+  database_.query("ALTER TABLE cairn.elsewhere RENAME TO damaged_segment");
+  EXPECT_EQ(read(), errc::damaged);
+  EXPECT_EQ(database_.query("SELECT count(*) FROM cairn.damaged_segment"), "1");
+}
+
 } // namespace
 } // namespace cairn
