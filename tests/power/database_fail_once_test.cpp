@@ -51,6 +51,7 @@ protected:
     std::vector<std::string> calls;
     run.on_end = [&] { calls = proxy_->calls(); };
     run.go();
+    EXPECT_GE(run.mended(), 2U);
     return calls;
   }
 

@@ -36,6 +36,7 @@ protected:
     std::uint64_t count = 0;
     run.on_end = [&] { count = run.node().disk().count(GetParam()); };
     run.go();
+    EXPECT_GE(run.mended(), 2U);
     return count;
   }
 

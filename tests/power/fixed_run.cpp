@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint64_t the_seed = 20'261'124;
 constexpr std::uint64_t max_value_file_bytes = 48U << 10U; // some files roll over
 constexpr int messages = 20;                               ///< of each life
+constexpr int rotten_archives = 3;
 constexpr int mending_ticks = 4; ///< in which a failed file is replaced, a lost database connected again
 constexpr std::chrono::milliseconds tick{1'100};
 
@@ -26,11 +27,15 @@ int fixed_run::go() {
   live();
   node_.lose_power();
   start();
+  for (auto& u : facts_.uploads)
+    u.has_survived = u.stored.is_so == belief::yes;
   live();
+  rot_and_mend();
   stop();
   start();
   stop(); // nothing was written: the open file is removed
   on_end();
+  mended_ = facts_.mended;
   node_.disk().clear_faults();
   node_.lose_power();
   start();
@@ -60,6 +65,15 @@ void fixed_run::live() {
   for (int i = 0; i < 5; ++i) {
     clients_.look();
     settle();
+  }
+}
+
+void fixed_run::rot_and_mend() {
+  for (int i = 0; i < rotten_archives; ++i) {
+    clients_.rot();
+    settle();
+    clients_.mend();
+    wait_for_replies();
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-/// One run, always the same: start, messages, loss of power, recovery, messages, stop, start, stop. Made
-/// again and again, each time with another operation of disk or database that fails.
+/// One run, always the same: start, messages, loss of power, recovery, messages, bytes that rot and are
+/// mended, stop, start, stop. Made again and again, each time with another operation of disk or database that
+/// fails.
 
 #include "tests/power/facts.hpp"
 #include "tests/power/power_node.hpp"
@@ -33,10 +34,13 @@ public:
 
   /// @returns how many starts were refused. @throws broken_promise
   int go();
+  /// How many damaged archives were mended before the end.
+  [[nodiscard]] std::size_t mended() const { return mended_; }
 
 private:
   void start();
   void live();
+  void rot_and_mend();
   void stop();
   void check_refusal(const readiness& refusal) const;
   void settle();
@@ -49,6 +53,7 @@ private:
   facts facts_;
   workload clients_{node_, facts_, random_};
   int refused_starts_ = 0;
+  std::size_t mended_ = 0;
 };
 
 } // namespace cairn::power

@@ -25,7 +25,7 @@ inline timestamp_us time_of(std::uint64_t version) {
 
 /// Answers that may follow when an operation of the disk fails. Of writes: it failed, or for that an upload
 /// was forgotten, or the part of it that was.
-inline const std::set<errc> read_failures_of_disk{errc::damaged, errc::storage_error};
+inline const std::set<errc> read_failures_of_disk{errc::damaged, errc::storage_error, errc::busy};
 inline const std::set<errc> write_failures_of_disk{errc::storage_error, errc::no_space, errc::unknown_segment,
                                                    errc::sequence_out_of_order, errc::cancelled};
 
@@ -54,6 +54,9 @@ public:
   void look(); ///< at any segment
   /// One of the next operations of the disk fails.
   void fail_disk();
+  /// Bytes that were there after a start rot, and somebody looks at them.
+  void rot();
+  void mend(); ///< what a reader has found damaged
 
 private:
   using on_reply = std::function<void(const archive_reply&)>;
@@ -86,8 +89,6 @@ private:
   void step_conjoined(conjoined& row, fact& what, const char* name);
   void start_gateway();
   void look_at(upload* u);
-  void rot();
-  void mend();
   void check_mended(upload& u, const archive_reply& reply, bool was_alone, const std::string& what);
 
   void check_refusal(const archive_reply& reply, bool is_allowed, const std::string& what) const;
