@@ -2,6 +2,8 @@
 
 #include "tests/harness/coordinator.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace cairn::crash {
@@ -74,17 +76,48 @@ crash_client::operation crash_client::begin(client& by) {
   const auto dice = random_() % 100;
   if (dice < 8)
     return give_up(by);
-  if (const auto index = dice < 25 ? any_present() : std::nullopt)
-    return remove(by, *index);
+  if (dice < 25) {
+    // What is being mended is left alone.
+    const auto index = any_present([](const remembered& each) { return each.bytes != condition::unclear; });
+    return index ? remove(by, *index) : store(by);
+  }
+  if (dice < 50)
+    if (const auto index = next_damaged())
+      return mend(by, *index);
   return store(by);
 }
 
-std::optional<std::size_t> crash_client::any_present() {
+template <class Wanted>
+std::optional<std::size_t> crash_client::any_present(Wanted&& is_wanted) {
   constexpr int tries = 10;
   for (int i = 0; i < tries && !objects_.empty(); ++i)
-    if (const auto index = random_() % objects_.size(); objects_[index].state == presence::present)
+    if (const auto index = random_() % objects_.size();
+        objects_[index].state == presence::present && is_wanted(objects_[index]))
       return index;
   return std::nullopt;
+}
+
+std::optional<std::size_t> crash_client::next_damaged() {
+  const auto found = std::ranges::find_if(objects_, [](const remembered& each) {
+    return each.state == presence::present && each.bytes == condition::damaged;
+  });
+  return found == objects_.end() ? std::nullopt : std::optional<std::size_t>(found - objects_.begin());
+}
+
+void crash_client::rot() {
+  const auto index = any_present([](const remembered& each) {
+    const auto shape = shape_of(each.number);
+    return each.bytes == condition::sound && each.value_file != value_file_id{} && !shape.is_conjoined()
+           && shape.parts.front().front() != 0;
+  });
+  if (!index)
+    return;
+  auto& object = objects_[*index];
+  const auto within = random_() % shape_of(object.number).parts.front().front();
+  if (!evidence_.rot(object.value_file, object.offset_bytes + within))
+    return;
+  object.stored = {};
+  object.bytes = condition::rotten;
 }
 
 crash_client::operation crash_client::store(client& by) {
@@ -135,6 +168,15 @@ crash_client::operation crash_client::give_up(client& by) {
   return op;
 }
 
+/// An archive of the same segment, all of it.
+crash_client::operation crash_client::mend(client& by, std::size_t index) {
+  auto& object = objects_[index];
+  object.bytes = condition::unclear;
+  operation op{index, fact::final, presence::present, presence::present, true, {}};
+  op.replies = send_segment(by, segment_of(object, 0));
+  return op;
+}
+
 /// A delete of that version or of all up to now, a cancel, or the abort of a conjoined one.
 crash_client::operation crash_client::remove(client& by, std::size_t index) {
   auto& object = objects_[index];
@@ -169,9 +211,12 @@ void crash_client::settle(operation op, load_watch& watch) {
     if (!op.is_promise)
       return;
     object.state = op.done;
-    if (op.what == fact::final)
+    if (op.what == fact::final) {
+      counts_.mended += object.bytes == condition::unclear ? 1 : 0;
       object.stored = reply->proof;
-    else
+      object.bytes = condition::sound;
+      object.value_file = {}; // they have a new place
+    } else
       keep(*reply, op.what, op.what == fact::tombstone ? reply->version : object.version);
     if (reply->proof == receipt{})
       report(object, "acknowledged without a receipt");

@@ -23,6 +23,14 @@ enum class presence : std::uint8_t {
   open,    ///< asked and not answered: whole or absent
 };
 
+/// What is known of an object's bytes on the disk.
+enum class condition : std::uint8_t {
+  sound,
+  rotten,  ///< changed while the node was down: the next reader must find it
+  damaged, ///< found, to be mended by an archive
+  unclear, ///< the archive is under way, or had no answer: damaged, or mended for good
+};
+
 /// Counts over a run.
 struct tally {
   std::uint64_t receipts = 0;       ///< compared with the disk
@@ -30,6 +38,8 @@ struct tally {
   std::uint64_t objects_hidden = 0; ///< as they must be
   std::uint64_t open_whole = 0;     ///< never acknowledged, found whole after a restart
   std::uint64_t open_absent = 0;    ///< never acknowledged, found absent after a restart
+  std::uint64_t damaged = 0;        ///< found after a restart, rotten before it
+  std::uint64_t mended = 0;         ///< damaged ones, acknowledged
   std::uint64_t lost = 0;
 
   tally& operator+=(const tally& more);
@@ -48,6 +58,8 @@ public:
   /// @param is_settled the node was started again since the last load: what was open is decided now, and must
   /// stay so
   void verify(const host_port& host, bool is_settled);
+  /// The host is down: bytes of one object rot on the disk.
+  void rot();
 
   [[nodiscard]] const tally& counts() const { return counts_; }
   /// What was lost or answered in a way that the contract has not, one line each.
@@ -58,7 +70,10 @@ private:
     std::uint64_t number;
     unified_id version;
     presence state;
-    receipt stored; ///< of its final record; none for conjoined ones
+    receipt stored; ///< of its final record; none for conjoined ones, and while it may be damaged
+    condition bytes = condition::sound;
+    value_file_id value_file{}; ///< where its first byte was when somebody looked; zero: nobody did
+    std::uint64_t offset_bytes = 0;
   };
   /// Messages under way about one object. The reply to the last decides.
   struct operation {
@@ -76,14 +91,21 @@ private:
   bool store_parts(client& by, std::uint64_t number, unified_id version);
   operation give_up(client& by);
   operation remove(client& by, std::size_t index);
-  std::optional<std::size_t> any_present();
+  operation mend(client& by, std::size_t index);
+  std::optional<std::size_t> next_damaged();
+  /// One of those that are wanted and present.
+  template <class Wanted>
+  std::optional<std::size_t> any_present(Wanted&& is_wanted);
   void settle(operation op, load_watch& watch);
   void keep(const archive_reply& reply, fact what, unified_id version);
 
   struct question;
   question ask_about(client& by, remembered& object);
   void compare(client& by, question& asked, bool is_settled);
-  void compare_content(client& by, question& asked, const lookup_reply& found);
+  void compare_content(client& by, question& asked, const lookup_reply& found, bool is_settled);
+  static bool is_known_damage(const remembered& object, errc answer);
+  void found_damaged(remembered& object, bool is_settled);
+  void found_whole(remembered& object);
   void compare_receipts();
   void report(const remembered& object, const std::string& what);
   [[nodiscard]] harness::sample_object segment_of(const remembered& object, std::size_t part) const;

@@ -24,18 +24,23 @@ Reply settled(client& by, pending_reply<Reply>& under_way, const Request& reques
   return std::move(*reply);
 }
 
-/// All bytes of a retrieval whose first reply has come.
-std::string rest_of(client& by, const retrieve_reply& first) {
+/// All bytes of a retrieval whose first reply has come. @error of the first reply that is none
+result<std::string> bytes_of(client& by, const retrieve_reply& first) {
   std::string bytes;
   const auto append = [&](const retrieve_reply& reply) {
     const auto data = reply.sequence.data.bytes();
     bytes.append(reinterpret_cast<const char*>(data.data()), data.size());
   };
+  if (first.result != errc::success)
+    return fail(first.result, first.error_message);
   append(first);
   for (auto i = first.first_sequence + 1; first.retrieval != 0 && i <= first.last_sequence; ++i) {
     const retrieve_next next{{}, first.retrieval, i};
     auto under_way = by.send<retrieve_reply>(next);
-    append(settled(by, under_way, next));
+    const auto reply = settled(by, under_way, next);
+    if (reply.result != errc::success)
+      return fail(reply.result, reply.error_message);
+    append(reply);
   }
   return bytes;
 }
@@ -57,6 +62,8 @@ tally& tally::operator+=(const tally& more) {
   objects_hidden += more.objects_hidden;
   open_whole += more.open_whole;
   open_absent += more.open_absent;
+  damaged += more.damaged;
+  mended += more.mended;
   lost += more.lost;
   return *this;
 }
@@ -110,29 +117,53 @@ void crash_client::compare(client& by, question& asked, bool is_settled) {
     }
     return;
   }
-  if (found.result != errc::success)
+  if (found.result != errc::success && !is_known_damage(object, found.result))
     return report(object, fmt::format("LOST: {}: {}", to_string(found.result), found.error_message));
   if (object.state == presence::absent)
     return report(object, "visible although it must not be");
-  compare_content(by, asked, found);
+  if (found.result != errc::success) // the look-up looked for a receipt
+    found_damaged(object, is_settled);
+  else
+    compare_content(by, asked, found, is_settled);
   if (was_open && is_settled) {
     object.state = presence::present;
     ++counts_.open_whole;
   }
 }
 
-void crash_client::compare_content(client& by, question& asked, const lookup_reply& found) {
-  const auto& object = *asked.object;
+bool crash_client::is_known_damage(const remembered& object, errc answer) {
+  return answer == errc::damaged && object.bytes != condition::sound;
+}
+
+void crash_client::found_damaged(remembered& object, bool is_settled) {
+  counts_.damaged += object.bytes == condition::rotten ? 1 : 0;
+  if (object.bytes != condition::unclear || is_settled) // else it may still be mended
+    object.bytes = condition::damaged;
+}
+
+void crash_client::found_whole(remembered& object) {
+  ++counts_.objects_read;
+  if (object.bytes == condition::unclear)
+    object.bytes = condition::sound;
+  else if (object.bytes != condition::sound)
+    report(object, "bytes that rot on the disk are read as if they were whole");
+}
+
+void crash_client::compare_content(client& by, question& asked, const lookup_reply& found, bool is_settled) {
+  auto& object = *asked.object;
   const auto count = asked.parts.size();
   if (found.segments.size() != count)
     return report(object, fmt::format("LOST: {} of {} parts", found.segments.size(), count));
   for (std::size_t part = 0; part < count; ++part) {
     const auto segment = segment_of(object, part);
     const auto first = settled(by, asked.first_replies[part], asked.parts[part]);
-    if (first.result != errc::success)
-      return report(object,
-                    fmt::format("LOST: part {}: {}: {}", part, to_string(first.result), first.error_message));
-    if (rest_of(by, first) != content_of(segment) || first.file != segment.file
+    const auto bytes = bytes_of(by, first);
+    if (!bytes && is_known_damage(object, bytes.error().code))
+      return found_damaged(object, is_settled);
+    if (!bytes)
+      return report(object, fmt::format("LOST: part {}: {}: {}", part, to_string(bytes.error().code),
+                                        bytes.error().message));
+    if (*bytes != content_of(segment) || first.file != segment.file
         || first.segment.key != segment.segment.key)
       return report(object, fmt::format("LOST: part {} differs", part));
     const auto& held = found.segments[part];
@@ -145,7 +176,9 @@ void crash_client::compare_content(client& by, question& asked, const lookup_rep
   if (const auto& proof = found.segments.front().proof;
       proof != receipt{} && object.stored != receipt{} && proof != stored)
     return report(object, "its receipt is another one now");
-  ++counts_.objects_read;
+  found_whole(object);
+  object.value_file = found.segments.front().value_file;
+  object.offset_bytes = found.segments.front().offset_bytes;
 }
 
 void crash_client::compare_receipts() {

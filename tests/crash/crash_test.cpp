@@ -1,6 +1,7 @@
 /// A real node under load whose host, or whose PostgreSQL, or both, are killed at a random acknowledgement,
 /// again and again. Whatever it acknowledged before any of the crashes is there after each of them, and its
-/// receipts are proved by the bytes on the disk.
+/// receipts are proved by the bytes on the disk. While the host is down, bytes of older value files rot:
+/// readers must find that, and archives under load mend it.
 ///
 /// CAIRN_SEED=N chooses the run, CAIRN_CYCLES=N how many crashes of each kind.
 
@@ -104,8 +105,11 @@ private:
     watch.wait_for(1 + random_() % max_acknowledged);
     hit(watch);
     load.end();
-    if (is_restarted)
+    if (is_restarted) {
+      for (auto& client : clients_)
+        client->rot();
       host().restart();
+    }
     compare(is_restarted);
     return watch.count();
   }
@@ -133,11 +137,11 @@ private:
                     const tally& before) {
     const auto now = counts();
     fmt::print("crash kind={} cycles={} acknowledged={} receipts_verified={} objects_read={} hidden={} "
-               "unanswered_whole={} unanswered_absent={} lost={}\n",
+               "unanswered_whole={} unanswered_absent={} damaged={} mended={} lost={}\n",
                kind, cycles, acknowledged, now.receipts - before.receipts,
                now.objects_read - before.objects_read, now.objects_hidden - before.objects_hidden,
                now.open_whole - before.open_whole, now.open_absent - before.open_absent,
-               now.lost - before.lost);
+               now.damaged - before.damaged, now.mended - before.mended, now.lost - before.lost);
   }
 
   /// The data directory and the log as they were found.

@@ -6,6 +6,7 @@
 #include "tests/harness/scratch.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -42,8 +43,26 @@ unified_id version_in(const record_body& body, fact what) {
 
 } // namespace
 
+std::string log_evidence::path_of(value_file_id file) const {
+  return value_file_path(data_directory_ + "/spaces", journal, file);
+}
+
+bool log_evidence::rot(value_file_id file, std::uint64_t offset_bytes) {
+  constexpr std::int32_t newest_files = 2; // a roll-over may be under way
+  if (!std::filesystem::exists(path_of(value_file_id{file.value + newest_files})))
+    return false;
+  std::fstream bytes(path_of(file), std::ios::binary | std::ios::in | std::ios::out);
+  bytes.seekg(static_cast<std::streamoff>(offset_bytes));
+  const auto changed = static_cast<char>(bytes.get() ^ 1);
+  bytes.seekp(static_cast<std::streamoff>(offset_bytes));
+  bytes.put(changed);
+  if (!bytes.flush())
+    throw harness::harness_error(fmt::format("value file {} cannot be changed", file.value));
+  return true;
+}
+
 std::string log_evidence::read(value_file_id file, std::uint64_t offset_bytes, std::size_t size_bytes) const {
-  std::ifstream from(value_file_path(data_directory_ + "/spaces", journal, file), std::ios::binary);
+  std::ifstream from(path_of(file), std::ios::binary);
   std::string bytes(size_bytes, '\0');
   from.seekg(static_cast<std::streamoff>(offset_bytes));
   from.read(bytes.data(), static_cast<std::streamsize>(size_bytes));

@@ -28,8 +28,13 @@ public:
   std::string objection_to(const kept_receipt& kept);
   /// Whether these bytes lie there.
   bool holds(value_file_id file, std::uint64_t offset_bytes, std::span<const std::byte> bytes);
+  /// Changes a bit of a byte in a file of an earlier life. In the newest one, a record that is damaged looks
+  /// like one that was never synced.
+  /// @returns false: it lies in a newer one
+  bool rot(value_file_id file, std::uint64_t offset_bytes);
 
 private:
+  [[nodiscard]] std::string path_of(value_file_id file) const;
   /// @returns fewer bytes where the file ends
   std::string read(value_file_id file, std::uint64_t offset_bytes, std::size_t size_bytes) const;
   std::uint64_t nonce_of(value_file_id file);

@@ -1,6 +1,6 @@
 #include "tests/crash/numbered_object.hpp"
 
-#include "core/clock.hpp"
+#include "core/unified_id.hpp"
 
 #include <array>
 #include <random>
@@ -38,6 +38,12 @@ std::vector<std::size_t> any_sequences(std::mt19937_64& random, std::size_t coun
   return sizes;
 }
 
+/// The same whenever it is asked for, as the object may be archived again.
+timestamp_us time_of(unified_id version) {
+  constexpr std::int64_t begin_of_ids_ms = 1'577'836'800'000; // 2020-01-01Z
+  return timestamp_us{(begin_of_ids_ms + static_cast<std::int64_t>(decompose(version).milliseconds)) * 1'000};
+}
+
 } // namespace
 
 object_shape shape_of(std::uint64_t number) {
@@ -58,7 +64,7 @@ object_shape shape_of(std::uint64_t number) {
 harness::sample_object segment_of(std::uint64_t number, std::size_t part, unified_id version) {
   const auto shape = shape_of(number);
   harness::sample_object object;
-  object.segment = {collection, shape.key, version, now_us(), 0, 1};
+  object.segment = {collection, shape.key, version, time_of(version), 0, 1};
   if (shape.is_conjoined())
     object.segment.conjoined_part = static_cast<std::int32_t>(part) + 1;
   auto seed = number * 1'000 + part * 100;
