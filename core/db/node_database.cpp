@@ -419,4 +419,12 @@ result<void> node_database::put_damaged(const segment_info& segment, const store
     .map_error([&](const database_fault& fault) { return as_failure(fault); });
 }
 
+result<std::int64_t> node_database::put_lost(const lost_bytes& lost) {
+  std::int64_t segments = 0;
+  return synchronously(*session_->connection,
+                       [&](auto& transaction) { segments = insert_lost(transaction, lost); })
+    .map([&] { return segments; })
+    .map_error([&](const database_fault& fault) { return as_failure(fault); });
+}
+
 } // namespace cairn

@@ -94,6 +94,9 @@ public:
   /// Notes a sequence whose bytes are not all there, if its row points to them. @error database_unavailable,
   /// internal_error
   result<void> put_damaged(const segment_info& segment, const stored_sequence& sequence);
+  /// Notes all sequences whose rows point to what is lost.
+  /// @returns how many segments were not known to have lost so much. @error likewise
+  result<std::int64_t> put_lost(const lost_bytes& lost);
 
 private:
   struct session;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <fmt/format.h>
 #include <pqxx/pqxx>
 
 namespace cairn {
@@ -37,12 +38,23 @@ constexpr auto sql_fenced = R"(
 SELECT FROM cairn.segment_fence
 WHERE unified_id = $1 AND conjoined_part = $2 AND segment_num = $3 AND handoff_node_id = $4)";
 
+/// @param found columns of segments that have lost bytes, as they are listed here
+std::string insert_into_damaged(std::string_view found) {
+  return fmt::format(R"(
+INSERT INTO cairn.damaged_segment AS d (collection_id, key, status, unified_id, timestamp, segment_num, conjoined_part,
+                                        handoff_node_id, sequence_numbers)
+{}
+ON CONFLICT (unified_id, conjoined_part, segment_num, handoff_node_id) DO UPDATE
+SET status = excluded.status, sequence_numbers = (SELECT array_agg(DISTINCT n ORDER BY n)
+                        FROM unnest(d.sequence_numbers || excluded.sequence_numbers) AS n)
+WHERE d.status <> excluded.status OR NOT d.sequence_numbers @> excluded.sequence_numbers)",
+                     found);
+}
+
 // Bytes that no row points to (any more) are no part of the segment. A row that is being repaired or purged
 // is passed over: who waited for it would find it changed. What is noted already takes no lock: readers of
 // one damaged sequence must not hold up its repair in turn.
-constexpr auto sql_insert_damaged = R"(
-INSERT INTO cairn.damaged_segment AS d (collection_id, key, status, unified_id, timestamp, segment_num, conjoined_part,
-                                        handoff_node_id, sequence_numbers)
+constexpr auto sql_damaged_sequence = R"(
 SELECT s.collection_id, s.key, $5::text, s.unified_id, s.timestamp, s.segment_num, s.conjoined_part,
        coalesce(s.handoff_node_id, 0), ARRAY[q.sequence_num]
 FROM cairn.segment s JOIN cairn.segment_sequence q ON q.segment_id = s.id AND q.sequence_num = $4::int4
@@ -52,10 +64,15 @@ WHERE s.unified_id = $1::int8 AND s.conjoined_part = $2::int4 AND s.segment_num 
                   WHERE n.unified_id = s.unified_id AND n.conjoined_part = s.conjoined_part
                     AND n.segment_num = s.segment_num AND n.handoff_node_id = coalesce(s.handoff_node_id, 0)
                     AND n.status = $5::text AND q.sequence_num = ANY (n.sequence_numbers))
-FOR SHARE OF q SKIP LOCKED
-ON CONFLICT (unified_id, conjoined_part, segment_num, handoff_node_id) DO UPDATE
-SET status = excluded.status, sequence_numbers = (SELECT array_agg(DISTINCT n ORDER BY n)
-                        FROM unnest(d.sequence_numbers || excluded.sequence_numbers) AS n))";
+FOR SHARE OF q SKIP LOCKED)";
+
+constexpr auto sql_lost_segments = R"(
+SELECT s.collection_id, s.key, $4::text, s.unified_id, s.timestamp, s.segment_num, s.conjoined_part,
+       coalesce(s.handoff_node_id, 0), array_agg(q.sequence_num ORDER BY q.sequence_num)
+FROM cairn.segment_sequence q JOIN cairn.segment s ON s.id = q.segment_id
+WHERE q.value_file_id = $1::int4 AND q.value_file_offset >= $2::int8 AND q.value_file_offset < $3::int8
+  AND s.status = 'F'
+GROUP BY s.id)";
 
 constexpr auto sql_is_damaged = "SELECT FROM cairn.damaged_segment"
                                 " WHERE unified_id = $1 AND conjoined_part = $2 AND segment_num = $3"
@@ -88,10 +105,17 @@ void prepare_load_segment(pqxx::connection_base& connection) {
 
 void insert_damaged(pqxx::transaction_base& transaction, const segment_info& segment,
                     const stored_sequence& sequence, damage what) {
-  transaction.exec_params(sql_insert_damaged, segment.version.value, segment.conjoined_part,
-                          segment.segment_num, sequence.info.sequence_num,
-                          std::string(1, static_cast<char>(what)), sequence.value_file.value,
-                          sequence.data_offset_bytes);
+  static const auto statement = insert_into_damaged(sql_damaged_sequence);
+  transaction.exec_params(statement, segment.version.value, segment.conjoined_part, segment.segment_num,
+                          sequence.info.sequence_num, std::string(1, static_cast<char>(what)),
+                          sequence.value_file.value, sequence.data_offset_bytes);
+}
+
+std::int64_t insert_lost(pqxx::transaction_base& transaction, const lost_bytes& lost) {
+  static const auto statement = insert_into_damaged(sql_lost_segments);
+  const auto noted = transaction.exec_params(statement, lost.file.value, lost.begin, lost.end,
+                                             std::string(1, static_cast<char>(lost.what)));
+  return static_cast<std::int64_t>(noted.affected_rows());
 }
 
 namespace {

@@ -52,5 +52,8 @@ std::optional<stored_segment> load_segment(pqxx::transaction_base& transaction, 
 /// @throws pqxx exceptions
 void insert_damaged(pqxx::transaction_base& transaction, const segment_info& segment,
                     const stored_sequence& sequence, damage what = damage::defective);
+/// Adds all sequences of final segments whose rows point there.
+/// @returns how many segments were not known to have lost so much. @throws pqxx exceptions
+std::int64_t insert_lost(pqxx::transaction_base& transaction, const lost_bytes& lost);
 
 } // namespace cairn

@@ -17,6 +17,14 @@ enum class damage : char {
   defective = 'D',
 };
 
+/// Part of a value file whose bytes nobody will read again.
+struct lost_bytes {
+  value_file_id file;
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0; ///< the byte behind it
+  damage what = damage::defective;
+};
+
 /// A row of table segment with its sequences and metadata.
 struct stored_segment {
   segment_id id;

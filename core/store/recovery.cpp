@@ -41,7 +41,23 @@ result<void> log_recovery::run() {
   report_.damaged_regions += replayed->damaged_sequences;
   gap_count_ = replayed->gaps;
   position_ = replayed->position;
+  if (auto noted = note_lost(); !noted) // before the files are closed, and not looked at any more
+    return noted;
   return database_.put_value_files(closed_rows_);
+}
+
+/// An archive that repeats a segment mends it when it is known to be damaged. What the replay had to tell may
+/// have been the last thing that points there, or no longer does.
+result<void> log_recovery::note_lost() {
+  for (const auto& lost : lost_) {
+    auto segments = database_.put_lost(lost);
+    if (!segments)
+      return pass_failure(segments);
+    if (*segments != 0)
+      spdlog::error("segments_damaged value_file={} offset_bytes={} count={}", lost.file.value, lost.begin,
+                    *segments);
+  }
+  return {};
 }
 
 log_start log_recovery::start_of_log() const {
@@ -129,6 +145,7 @@ result<void> log_recovery::judge_missing(const value_file_row& row) {
     ++report_.damaged_regions;
     spdlog::error("value_file_missing id={} size_bytes={} what_it_held=\"is reported as damaged when read\"",
                   row.id.value, row.size_bytes);
+    lost_.push_back({row.id, 0, row.size_bytes, damage::missing});
     return {};
   }
   return database_.drop_value_file(row.id); // made and removed again, or the node ended in between
@@ -151,6 +168,7 @@ result<void> log_recovery::recover_open_files(const std::vector<value_file_row>&
     ++report_.files_closed;
     report_.torn_bytes += static_cast<std::int64_t>(recovered->torn_bytes);
     report_.damaged_regions += recovered->damaged_regions;
+    lost_.insert(lost_.end(), recovered->lost.begin(), recovered->lost.end());
     is_damaged_ = is_damaged_ || recovered->damaged_regions != 0;
     log_end_ = std::max(log_end_, recovered->last_lsn);
     // The newest file's header alone tells which numbers were not given out before it.

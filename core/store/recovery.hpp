@@ -38,6 +38,7 @@ private:
   result<void> recover_open_files(const std::vector<value_file_row>& rows);
   result<void> check_end(const std::vector<value_file_row>& rows);
   result<void> judge_missing(const value_file_row& row);
+  result<void> note_lost();
 
   disk& disk_;
   node_database& database_;
@@ -56,6 +57,7 @@ private:
   value_file_id next_file_{1};
   std::uint64_t last_valid_end_ = 0;
   std::vector<value_file_row> closed_rows_;
+  std::vector<lost_bytes> lost_;
 };
 
 } // namespace cairn

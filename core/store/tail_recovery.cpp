@@ -93,6 +93,7 @@ result<recovered_file> recover_file(disk& disk, const log_file& file, log_sequen
       if (!at)
         return pass_failure(at);
       ++out.damaged_regions;
+      out.lost.push_back({file.id, unparsed->offset, *at});
       spdlog::error("log_damaged file={} offset_bytes={} next_record_at={} reason=\"{}\"", file.path,
                     unparsed->offset, *at, unparsed->reason);
     } else {

@@ -1,8 +1,11 @@
 #pragma once
 /// What a crash left of a value file that nobody closed. Source: spec section 8.
 
+#include "core/db/stored_segment.hpp"
 #include "core/log/value_file_row.hpp"
 #include "core/store/log_directory.hpp"
+
+#include <vector>
 
 namespace cairn {
 
@@ -13,6 +16,7 @@ struct recovered_file {
   std::int64_t max_row_id = 0;      ///< of its segments and conjoined archives
   std::uint64_t torn_bytes = 0;     ///< past the valid end
   std::int64_t damaged_regions = 0; ///< below what was synced: reported, skipped, not repaired
+  std::vector<lost_bytes> lost;     ///< those of them that held records
 };
 
 /// Finds where the file's valid bytes end, makes them durable, and gathers its row. Nothing is written.

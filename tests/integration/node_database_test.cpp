@@ -435,6 +435,29 @@ TEST_F(NodeDatabaseTest, DamageOfBytesThatNoRowPointsToIsNotTheSegments) {
   EXPECT_EQ(database_.query("SELECT count(*) FROM cairn.damaged_segment"), "0");
 }
 
+TEST_F(NodeDatabaseTest, LostBytesAreNotedForEverySegmentThatPointsThere) {
+  record_list list;
+  for (std::int64_t id = 1; id <= 3; ++id)
+    list.add_entire(make_identity(id, static_cast<std::uint64_t>(id)));
+  list.add(make_cancel(make_identity(3, 3).key()));
+  ASSERT_TRUE(node_->begin_round(round_of(list)));
+  ASSERT_TRUE(node_->commit_round());
+  const auto& first = list.all()[0].at;
+  const auto& second = list.all()[2].at;
+  const auto noted = [&] {
+    return database_.query("SELECT string_agg(unified_id::text || status, ',' ORDER BY"
+                           " unified_id) FROM cairn.damaged_segment");
+  };
+  EXPECT_EQ(node_->put_lost({first.value_file, first.data_offset() + 1, second.data_offset()}), 0);
+  EXPECT_EQ(noted(), "NULL") << "the end is the byte behind it";
+  EXPECT_EQ(node_->put_lost({first.value_file, first.data_offset(), second.data_offset()}), 1);
+  EXPECT_EQ(noted(), "1D");
+  const lost_bytes all{first.value_file, 0, 1U << 30U, damage::missing};
+  EXPECT_EQ(node_->put_lost(all), 2) << "not the one that was cancelled";
+  EXPECT_EQ(noted(), "1M,2M");
+  EXPECT_EQ(node_->put_lost(all), 0) << "all of that is known";
+}
+
 TEST_F(NodeDatabaseTest, ValueFileRowsOutsideRounds) {
   value_file_row row;
   row.id = value_file_id{4};

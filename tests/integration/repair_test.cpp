@@ -154,6 +154,30 @@ TEST_F(RepairTest, DamageThatALookUpFindsIsMendedToo) {
   });
 }
 
+/// The header of a record in a file that no stop closed: the start goes through it.
+TEST_F(RepairTest, DamageThatAStartFindsIsMendedBeforeAnyRead) {
+  {
+    local_node node(settings());
+    auto by = node.attach();
+    hurt_ = make_object(*by, "hurt", {10'000, 40'000, 500});
+    whole_ = make_object(*by, "whole", {10'000});
+    ASSERT_EQ(archive(*by, hurt_).result, errc::success);
+    ASSERT_EQ(archive(*by, whole_).result, errc::success);
+    by.reset();
+    node.end_abruptly();
+  }
+  const auto at = std::stoll(database_.query("SELECT value_file_offset - 8 FROM cairn.segment_sequence q"
+                                             " JOIN cairn.segment s ON s.id = q.segment_id"
+                                             " WHERE s.key = 'hurt' AND q.sequence_num = 1"));
+  std::fstream(path_of(1), std::ios::binary | std::ios::in | std::ios::out).seekp(at).write("rotten", 6);
+  with_node([&](client& by) {
+    EXPECT_EQ(noted(), "{1}");
+    EXPECT_EQ(archive(by, hurt_).result, errc::success);
+    EXPECT_EQ(noted(), "");
+    expect_whole(by, "after the repair");
+  });
+}
+
 TEST_F(RepairTest, RepairOutlivesACrashAndTheLossOfItsCommit) {
   store();
   rot();
@@ -293,13 +317,15 @@ TEST_F(RepairTest, WhatAMissingValueFileHeldIsStoredAnew) {
   });
   std::filesystem::remove(path_of(1));
   with_node([&](client& by) {
-    EXPECT_EQ(retrieve(by, "hurt").result, errc::damaged);
-    EXPECT_EQ(retrieve(by, "whole").result, errc::damaged);
-    EXPECT_EQ(archive(by, hurt_).result, errc::success);
+    EXPECT_EQ(database_.query("SELECT string_agg(key || status || sequence_numbers::text, ' ' ORDER BY key)"
+                              " FROM cairn.damaged_segment"),
+              "hurtM{0,1,2} wholeM{0}");
+    EXPECT_EQ(archive(by, hurt_).result, errc::success) << "nobody had to read it";
     EXPECT_EQ(archive(by, whole_).result, errc::success);
     expect_whole(by, "stored anew");
     EXPECT_EQ(noted(), "");
   });
+  with_node([&](client&) { EXPECT_EQ(noted(), "") << "nothing points to that file any more"; });
 }
 
 TEST_F(RepairTest, CopyForAnotherNodeIsRepairedAsWell) {
