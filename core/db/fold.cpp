@@ -176,7 +176,9 @@ public:
   void add_sequence(std::size_t index, const sequence_record& record) {
     const auto begins = record.sequence.sequence_num == 0;
     if (is_full() || finals_.contains(record.of.id)
-        || (begins && (keys_.contains(record.of.key()) || new_.contains(record.of.id))))
+        || (begins
+            && (keys_.contains(record.of.key()) || new_.contains(record.of.id)
+                || older_.contains(record.of.id))))
       execute();
     if (begins) {
       keys_.insert(record.of.key());
@@ -187,6 +189,8 @@ public:
       segment.is_regular = segment.is_regular && record.sequence.sequence_num == segment.sequence_count;
       ++segment.sequence_count;
       segment.total_bytes += record.sequence.size_bytes;
+    } else {
+      older_.insert(record.of.id);
     }
     sequences_.push_back(index);
     add_size(record.of);
@@ -214,6 +218,7 @@ public:
     tell_outcomes(fresh, finished);
     new_.clear();
     keys_.clear();
+    older_.clear();
     sequences_.clear();
     finals_.clear();
     text_bytes_ = 0;
@@ -361,7 +366,8 @@ private:
   std::vector<fold_outcome>& outcomes_;
   std::unordered_map<segment_id, new_segment> new_;
   std::unordered_set<segment_key> keys_; ///< of new_
-  std::vector<std::size_t> sequences_;   ///< indices of records, in log order
+  ids older_; ///< of sequences whose segments began before, if at all: they belong to none that begins here
+  std::vector<std::size_t> sequences_; ///< indices of records, in log order
   std::unordered_map<segment_id, std::size_t> finals_;
   std::size_t text_bytes_ = 0; ///< about what the stage's statements take
 };

@@ -79,6 +79,15 @@ TEST_F(FoldTest, RowsDependOnTheRecordsAndNotOnTheCuts) {
   }
 }
 
+/// CAIRN_SEED=380148827 of the test above found it: the round's one statement gave it to the segment.
+TEST_F(FoldTest, SequenceLoggedBeforeItsSegmentBeginsIsNoneOfIt) {
+  const auto of = make_identity(1, 1);
+  record_list list;
+  list.add(make_sequence(of, 3)).add(make_sequence(of, 0));
+  apply(list);
+  EXPECT_EQ(database_.query("SELECT string_agg(sequence_num::text, ',') FROM cairn.segment_sequence"), "0");
+}
+
 TEST_F(FoldTest, RoundAppliedAgainTellsTheSame) { // after a COMMIT whose outcome was not known
   record_list list;
   const auto other = make_identity(2, 2);
