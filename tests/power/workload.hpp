@@ -25,7 +25,7 @@ inline timestamp_us time_of(std::uint64_t version) {
 
 /// Answers that may follow when an operation of the disk fails. Of writes: it failed, or for that an upload
 /// was forgotten, or the part of it that was.
-inline const std::set<errc> read_failures_of_disk{errc::damaged, errc::storage_error, errc::busy};
+inline const std::set<errc> read_failures_of_disk{errc::damaged, errc::storage_error};
 inline const std::set<errc> write_failures_of_disk{errc::storage_error, errc::no_space, errc::unknown_segment,
                                                    errc::sequence_out_of_order, errc::cancelled};
 
