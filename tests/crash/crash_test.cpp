@@ -93,8 +93,9 @@ protected:
     }
     print(kind, done, acknowledged, before);
     constexpr std::uint64_t cycles_that_meet_repairs = 20;
-    if (is_restarted && done >= cycles_that_meet_repairs)
+    if (is_restarted && done >= cycles_that_meet_repairs) {
       EXPECT_GT(counts().mended, before.mended) << "nothing rotted, or nothing was mended";
+    }
     is_spoilt_ = HasFailure();
     if (is_spoilt_)
       keep_evidence();
