@@ -147,7 +147,7 @@ struct readiness {
   std::string error_message;
   recovery_report recovery;
 };
-/// Orderly end: see spec section 5. Answered when nothing is left to lose.
+/// Orderly end, step by step: README.md, "Order at the end". Answered when nothing is left to lose.
 struct stop_node {};
 struct node_stopped {
   std::int64_t lost = 0; ///< requests that had no answer

@@ -1,7 +1,8 @@
 #pragma once
 /// What clients may make a node hold: bytes of requests that came over a connection and are not released yet,
 /// and bytes of answers that the connection has not taken. The transport charges and pauses reading; whatever
-/// holds a request's bytes releases them by its destruction. Source: spec section 10.
+/// holds a request's bytes releases them by its destruction. See actors/README.md, "What a client may make a
+/// node hold".
 
 #include <atomic>
 #include <cstdint>

@@ -1,5 +1,5 @@
 #pragma once
-/// The words of an archive: what messages carry, records store and rows hold. Source: spec sections 1 and 2.
+/// The words of an archive: what messages carry, records store and rows hold.
 
 #include "core/ids.hpp"
 
@@ -19,7 +19,7 @@ inline constexpr std::int32_t max_segment_num = 255;
 
 using md5_digest = std::array<std::uint8_t, 16>;
 
-/// What a segment is a share of, and which share. `segment` in the spec's message table.
+/// What a segment is a share of, and which share. `segment` in messages.
 struct segment_info {
   collection_id collection;
   std::string key; ///< valid UTF-8 without NUL, 1..max_key_bytes bytes
@@ -115,7 +115,7 @@ inline segment_key key_of(const segment_info& segment, node_id handoff) {
   return {segment.version, segment.conjoined_part, segment.segment_num, handoff};
 }
 
-/// Proof of an acknowledgement: where the acknowledged record lies in the log. Source: spec section 5.
+/// Proof of an acknowledgement: where the acknowledged record lies in the log.
 struct receipt {
   log_sequence_number lsn;
   value_file_id value_file;

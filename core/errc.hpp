@@ -1,5 +1,6 @@
 #pragma once
-/// Result codes: the one list for replies, core functions and exit codes. Source: spec section 2.
+/// Result codes: the one list for replies, core functions and exit codes. What a client does about each:
+/// README.md, "What a client is told when something is wrong".
 
 #include <cstdint>
 #include <string>

@@ -1,7 +1,7 @@
 #pragma once
-/// What coordinators and a host process say to each other about whole nodes. Source: spec section 9. Each
-/// request has exactly one reply; its `error_message` is empty on success, else one line that says what was
-/// wrong and what would be right. Messages that carry actors are in actors/interfaces.hpp.
+/// What coordinators and a host process say to each other about whole nodes. Each request has exactly one
+/// reply; its `error_message` is empty on success, else one line that says what was wrong and what would be
+/// right. Messages that carry actors are in actors/interfaces.hpp.
 
 #include "core/messages.hpp"
 
@@ -130,8 +130,8 @@ struct node_started {
   }
 };
 
-/// Ends the node of a spawned actor in order: spec section 5. Answered when its lock is free again; after the
-/// answer the actor ends, too. One that was not started just ends.
+/// Ends the node of a spawned actor in order (actors/README.md). Answered when its lock is free again; after
+/// the answer the actor ends, too. One that was not started just ends.
 struct end_node {
   std::string name; ///< of the node that is meant; empty = whichever it is
 

@@ -1,5 +1,6 @@
 #pragma once
-/// What a host checks before it starts a node for a coordinator. Source: spec section 9.
+/// What a host checks before it starts a node for a coordinator. See actors/README.md, "Nodes in a host
+/// process".
 
 #include "core/host_messages.hpp"
 #include "core/store/node_settings.hpp"

@@ -1,7 +1,7 @@
 #pragma once
-/// What clients and a storage node say to each other: plain structs, one for each message. Source: spec
-/// section 2. Each request has exactly one reply, which returns the request's envelope unchanged;
-/// `error_message` is empty on success, else one line that says what was wrong and what would be right.
+/// What clients and a storage node say to each other: plain structs, one for each message. Each request has
+/// exactly one reply, which returns the request's envelope unchanged; `error_message` is empty on success,
+/// else one line that says what was wrong and what would be right.
 
 #include "core/admission.hpp"
 #include "core/archive.hpp"

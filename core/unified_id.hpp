@@ -1,6 +1,5 @@
 #pragma once
-/// Unified ids: 63 bits = 40 bits milliseconds since 2020-01-01Z, 13 bits shard, 10 bits counter. Source:
-/// spec section 1.
+/// Unified ids: 63 bits = 40 bits milliseconds since 2020-01-01Z, 13 bits shard, 10 bits counter.
 
 #include "core/ids.hpp"
 

@@ -1,6 +1,6 @@
 #pragma once
 /// The one place where requests are checked, before anything reaches the log: ranges of every field, names of
-/// nodes, sizes, and whatever the database would refuse. Source: spec section 2.
+/// nodes, sizes, and whatever the database would refuse.
 
 #include "core/digest.hpp"
 #include "core/messages.hpp"

@@ -1,6 +1,6 @@
 #pragma once
 /// The database as a fold of the log: the one function that turns records into rows, for live rounds, for
-/// replay and for rebuild. Source: spec section 4. Private to core/db.
+/// replay and for rebuild. See README.md beside the folder. Private to core/db.
 
 #include "core/db/stored_segment.hpp"
 #include "core/errc.hpp"

@@ -1,5 +1,6 @@
 #pragma once
-/// The node database's schema and its migrations. Source: spec section 6.
+/// The node database's schema and its migrations. What each table is made of: README.md beside the folder,
+/// "The database is a fold".
 
 #include <string_view>
 #include <vector>

@@ -16,7 +16,7 @@ namespace cairn {
 namespace {
 
 /// Condition on segment row s: it belongs to a version that anyone may see. The result depends on the rows
-/// alone, not on their order of arrival. Source: spec section 7, "Visibility".
+/// alone, not on their order of arrival (core/README.md, "What a reader sees").
 #define CAIRN_SQL_VISIBLE                                                                                    \
   "s.status = 'F' AND s.handoff_node_id IS NULL"                                                             \
   " AND (s.conjoined_part = 0 OR EXISTS (SELECT FROM cairn.conjoined c WHERE c.unified_id = s.unified_id"    \

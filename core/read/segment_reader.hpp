@@ -1,6 +1,7 @@
 #pragma once
 /// Look-ups and retrievals: rows from a database connection of its own, bytes from the value files, each
-/// sequence verified before it is handed out. Source: spec section 7.
+/// sequence verified before it is handed out. Which versions there are: README.md beside the folder, "What a
+/// reader sees".
 
 #include "core/db/stored_segment.hpp"
 #include "core/disk/disk.hpp"

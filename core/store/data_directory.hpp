@@ -1,5 +1,5 @@
 #pragma once
-/// A node's data directory: who may use it, and whose it is. Source: spec section 8.
+/// A node's data directory: who may use it, and whose it is.
 ///
 ///     DIR/            0711: PostgreSQL may run as another user
 ///       lock          flock'ed while a node uses DIR; holds its process id in text

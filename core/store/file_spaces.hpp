@@ -1,5 +1,5 @@
 #pragma once
-/// Where value files live: paths, checks at start, choice of a space, directory scan. Source: spec section 4.
+/// Where value files live: paths, checks at start, choice of a space, directory scan.
 
 #include "core/disk/disk.hpp"
 #include "core/errc.hpp"

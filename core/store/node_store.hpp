@@ -1,7 +1,7 @@
 #pragma once
 /// Everything of a node that outlives its actors: the locked data directory, the file spaces, the database
-/// server; and recovery, which makes a log and a database that agree. Source: spec section 8, README.md
-/// beside the folder.
+/// server; and recovery, which makes a log and a database that agree. See README.md beside the folder,
+/// "Recovery, step by step".
 
 #include "core/db/managed_postgres.hpp"
 #include "core/db/node_database.hpp"

@@ -1,5 +1,6 @@
 #pragma once
-/// Makes a database agree with the log that lies on disk. Source: spec section 8.
+/// Makes a database agree with the log that lies on disk. See README.md beside the folder,
+/// "Recovery, step by step".
 
 #include "core/db/node_database.hpp"
 #include "core/log/value_log.hpp"

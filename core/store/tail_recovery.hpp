@@ -1,5 +1,5 @@
 #pragma once
-/// What a crash left of a value file that nobody closed. Source: spec section 8.
+/// What a crash left of a value file that nobody closed. See core/log/FORMAT.md, "Where a file ends".
 
 #include "core/db/stored_segment.hpp"
 #include "core/log/value_file_row.hpp"

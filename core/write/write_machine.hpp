@@ -5,8 +5,8 @@
 ///
 /// A request's way: admit() -> (digests) -> a transition gives records -> take_append() -> appended():
 /// placed, starts and nexts are answered -> start_round() -> synced() and folded rows -> committed():
-/// completions are answered. While the database has one round, the next is written and synced. Source: spec
-/// sections 2, 3 and 5; actors/README.md has the table of states and messages.
+/// completions are answered. While the database has one round, the next is written and synced. See
+/// actors/README.md: "A round", and the table "States and messages".
 
 #include "core/db/stored_segment.hpp"
 #include "core/log/value_file_row.hpp"

@@ -1,5 +1,4 @@
-/// What the node that Cairn takes the place of got wrong, as far as it takes real programs to see: spec
-/// section 11.
+/// What the node that Cairn takes the place of got wrong, as far as it takes real programs to see.
 
 #include "core/log/scanner.hpp"
 #include "core/store/file_spaces.hpp"

@@ -1,5 +1,5 @@
-/// What the node that Cairn takes the place of got wrong, one test each: spec section 11, and what stopped it
-/// when it was tried. Here a whole node, stepped; predecessor_process_test.cpp has what takes real programs.
+/// What the node that Cairn takes the place of got wrong, one test each, and what stopped it when it was
+/// tried. Here a whole node, stepped; predecessor_process_test.cpp has what takes real programs.
 
 #include "core/digest.hpp"
 #include "tests/actors/state_lab.hpp"

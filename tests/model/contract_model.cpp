@@ -11,7 +11,7 @@ namespace cairn::model {
 
 namespace {
 
-// --- ranges of the fields: spec sections 1, 2 and 10 ---
+// --- ranges of the fields, told apart from core/validation on purpose ---
 
 constexpr std::int64_t year_1_us = -62'135'596'800'000'000;
 constexpr std::int64_t year_10000_us = 253'402'300'800'000'000;
@@ -272,8 +272,8 @@ std::vector<const content*> contract_model::final_segments() const {
   return out;
 }
 
-/// Spec section 7, "Visibility". @param rows_of_key rows of the same collection and key, none for another
-/// node
+/// See core/README.md, "What a reader sees". @param rows_of_key rows of the same collection and key, none for
+/// another node
 bool contract_model::is_visible(const content& row, const std::vector<const content*>& rows_of_key) const {
   if (row.is_tombstone || !row.nodes.handoff.empty())
     return false;

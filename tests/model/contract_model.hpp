@@ -1,6 +1,6 @@
 #pragma once
-/// What the contract says of a whole node: spec sections 2, 3 and 7. Written from the specification, to be
-/// compared with a real node; slow and plain on purpose.
+/// What the contract says of a whole node: written from the contract and not from the code, to be compared
+/// with a real node; slow and plain on purpose.
 
 #include "tests/model/segment_model.hpp"
 

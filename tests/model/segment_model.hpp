@@ -1,9 +1,8 @@
 #pragma once
-/// What the contract says of one segment key: spec sections 2 and 3, and the table "States and messages" in
-/// actors/README.md. A message in flight may find the one before it still waiting for its round, or settled;
-/// after an abrupt end, what nobody was told about may have happened or not. So a segment is a set of
-/// possible worlds, each plain and certain. Replies rule worlds out; when none is left, the node broke the
-/// contract.
+/// What the contract says of one segment key: the table "States and messages" in actors/README.md. A message
+/// in flight may find the one before it still waiting for its round, or settled; after an abrupt end, what
+/// nobody was told about may have happened or not. So a segment is a set of possible worlds, each plain and
+/// certain. Replies rule worlds out; when none is left, the node broke the contract.
 
 #include "core/messages.hpp"
 
