@@ -96,7 +96,7 @@ row() { # NAME AMOUNT UNIT COMMAND...
     result=SKIPPED
   fi
   # The one line in which each program says what it counted.
-  grep -E '^(crash kind|kill_loop|full_disk|power|garbage) ?.*[0-9]' "$log" | tail -n 2 || true
+  grep -E '^(crash kind|kill_loop|full_disk|power|garbage|[0-9]+ messages) ?.*[0-9]' "$log" | tail -n 2 || true
   if [[ "$result" != passed ]]; then
     failed=1
     tail -n 20 "$log"
