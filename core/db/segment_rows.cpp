@@ -47,7 +47,7 @@ INSERT INTO cairn.damaged_segment AS d (collection_id, key, status, unified_id, 
 ON CONFLICT (unified_id, conjoined_part, segment_num, handoff_node_id) DO UPDATE
 SET status = excluded.status, sequence_numbers = (SELECT array_agg(DISTINCT n ORDER BY n)
                         FROM unnest(d.sequence_numbers || excluded.sequence_numbers) AS n)
-WHERE d.status <> excluded.status OR NOT d.sequence_numbers @> excluded.sequence_numbers)",
+WHERE d.status <> excluded.status OR EXISTS (SELECT unnest(excluded.sequence_numbers) EXCEPT SELECT unnest(d.sequence_numbers)))",
                      found);
 }
 
@@ -66,11 +66,12 @@ WHERE s.unified_id = $1::int8 AND s.conjoined_part = $2::int4 AND s.segment_num 
                     AND n.status = $5::text AND q.sequence_num = ANY (n.sequence_numbers))
 FOR SHARE OF q SKIP LOCKED)";
 
+// Data lie behind their record's header: those of an empty sequence where the next record begins.
 constexpr auto sql_lost_segments = R"(
 SELECT s.collection_id, s.key, $4::text, s.unified_id, s.timestamp, s.segment_num, s.conjoined_part,
        coalesce(s.handoff_node_id, 0), array_agg(q.sequence_num ORDER BY q.sequence_num)
 FROM cairn.segment_sequence q JOIN cairn.segment s ON s.id = q.segment_id
-WHERE q.value_file_id = $1::int4 AND q.value_file_offset >= $2::int8 AND q.value_file_offset < $3::int8
+WHERE q.value_file_id = $1::int4 AND q.value_file_offset > $2::int8 AND q.value_file_offset <= $3::int8
   AND s.status = 'F'
 GROUP BY s.id)";
 

@@ -3,6 +3,7 @@
 
 #include "core/log/record.hpp"
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,11 +18,13 @@ enum class damage : char {
   defective = 'D',
 };
 
-/// Part of a value file whose bytes nobody will read again.
+/// Part of a value file whose bytes nobody will read again: whole records.
 struct lost_bytes {
+  static constexpr auto to_the_end = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+
   value_file_id file;
-  std::uint64_t begin = 0;
-  std::uint64_t end = 0; ///< the byte behind it
+  std::uint64_t begin = 0; ///< where the first lost record begins
+  std::uint64_t end = 0;   ///< where the next record begins that is not lost, or to_the_end
   damage what = damage::defective;
 };
 

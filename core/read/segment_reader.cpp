@@ -393,6 +393,7 @@ failure segment_reader::note_damage(const stored_segment& segment, std::size_t i
                                     damage what) {
   auto noted = query({}, [&](session& s) {
     pqxx::work transaction(*s.connection);
+    transaction.exec0("SET LOCAL synchronous_commit = on"); // whoever hears of it relies on it
     insert_damaged(transaction, segment.segment, segment.sequences[index], what);
     transaction.commit();
     return true;

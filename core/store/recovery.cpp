@@ -29,10 +29,8 @@ result<void> log_recovery::run() {
     return checked;
   for (const auto& row : state->value_files) {
     next_file_.value = std::max(next_file_.value, row.id.value + 1);
-    if (is_there(row))
-      continue;
-    if (auto judged = judge_missing(row); !judged)
-      return judged;
+    if (!is_there(row))
+      judge_missing(row);
   }
   auto replayed = replay_log(disk_, log_, database_, position_, std::max(log_end_, position_), options_);
   if (!replayed)
@@ -49,15 +47,30 @@ result<void> log_recovery::run() {
 /// An archive that repeats a segment mends it when it is known to be damaged. What the replay had to tell may
 /// have been the last thing that points there, or no longer does.
 result<void> log_recovery::note_lost() {
-  for (const auto& lost : lost_) {
-    auto segments = database_.put_lost(lost);
+  for (const auto& lost : lost_)
+    if (auto segments = note(lost); !segments)
+      return pass_failure(segments);
+  for (const auto& lost : doubtful_) {
+    auto segments = note(lost);
     if (!segments)
       return pass_failure(segments);
     if (*segments != 0)
-      spdlog::error("segments_damaged value_file={} offset_bytes={} count={}", lost.file.value, lost.begin,
-                    *segments);
+      ++report_.damaged_regions;
   }
+  for (const auto id : never_closed_) // not before: the row is what tells of the file
+    if (auto dropped = database_.drop_value_file(id); !dropped)
+      return dropped;
   return {};
+}
+
+/// @returns segments of which this was not known
+result<std::int64_t> log_recovery::note(const lost_bytes& lost) {
+  auto segments = database_.put_lost(lost);
+  if (segments && *segments != 0)
+    spdlog::error("segments_damaged value_file={} offset_bytes={} count={} reason=\"{}\"", lost.file.value,
+                  lost.begin, *segments,
+                  lost.what == damage::missing ? "the file is missing" : "no records there");
+  return segments;
 }
 
 log_start log_recovery::start_of_log() const {
@@ -139,16 +152,18 @@ result<void> log_recovery::check_end(const std::vector<value_file_row>& rows) {
   return {};
 }
 
-/// A row whose file is not there: of no use if it never held anything.
-result<void> log_recovery::judge_missing(const value_file_row& row) {
+/// A row whose file is not there. One that nobody closed was made and removed again, or the node ended in
+/// between, most likely; but a file whose disk failed once is not closed either.
+void log_recovery::judge_missing(const value_file_row& row) {
   if (row.close_time && row.size_bytes > file_header_bytes) {
     ++report_.damaged_regions;
     spdlog::error("value_file_missing id={} size_bytes={} what_it_held=\"is reported as damaged when read\"",
                   row.id.value, row.size_bytes);
-    lost_.push_back({row.id, 0, row.size_bytes, damage::missing});
-    return {};
+    lost_.push_back({row.id, 0, lost_bytes::to_the_end, damage::missing});
+  } else {
+    doubtful_.push_back({row.id, 0, lost_bytes::to_the_end, damage::missing});
+    never_closed_.push_back(row.id);
   }
-  return database_.drop_value_file(row.id); // made and removed again, or the node ended in between
 }
 
 result<void> log_recovery::recover_open_files(const std::vector<value_file_row>& rows) {
@@ -169,6 +184,7 @@ result<void> log_recovery::recover_open_files(const std::vector<value_file_row>&
     report_.torn_bytes += static_cast<std::int64_t>(recovered->torn_bytes);
     report_.damaged_regions += recovered->damaged_regions;
     lost_.insert(lost_.end(), recovered->lost.begin(), recovered->lost.end());
+    doubtful_.push_back({file.id, recovered->row.size_bytes, lost_bytes::to_the_end});
     is_damaged_ = is_damaged_ || recovered->damaged_regions != 0;
     log_end_ = std::max(log_end_, recovered->last_lsn);
     // The newest file's header alone tells which numbers were not given out before it.

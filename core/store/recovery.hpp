@@ -38,8 +38,9 @@ private:
   result<void> check_spaces(const std::vector<value_file_row>& rows) const;
   result<void> recover_open_files(const std::vector<value_file_row>& rows);
   result<void> check_end(const std::vector<value_file_row>& rows);
-  result<void> judge_missing(const value_file_row& row);
+  void judge_missing(const value_file_row& row);
   result<void> note_lost();
+  result<std::int64_t> note(const lost_bytes& lost);
 
   disk& disk_;
   node_database& database_;
@@ -58,7 +59,10 @@ private:
   value_file_id next_file_{1};
   std::uint64_t last_valid_end_ = 0;
   std::vector<value_file_row> closed_rows_;
-  std::vector<lost_bytes> lost_;
+  std::vector<lost_bytes> lost_; ///< reported
+  /// Where nothing that counts should have been: lost only if a row points there.
+  std::vector<lost_bytes> doubtful_;
+  std::vector<value_file_id> never_closed_; ///< rows of files that are not there
 };
 
 } // namespace cairn

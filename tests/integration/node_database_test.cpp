@@ -448,11 +448,12 @@ TEST_F(NodeDatabaseTest, LostBytesAreNotedForEverySegmentThatPointsThere) {
     return database_.query("SELECT string_agg(unified_id::text || status, ',' ORDER BY"
                            " unified_id) FROM cairn.damaged_segment");
   };
-  EXPECT_EQ(node_->put_lost({first.value_file, first.data_offset() + 1, second.data_offset()}), 0);
-  EXPECT_EQ(noted(), "NULL") << "the end is the byte behind it";
-  EXPECT_EQ(node_->put_lost({first.value_file, first.data_offset(), second.data_offset()}), 1);
+  // Records are lost whole. Data begin behind the header, and may be none: then the next record begins there.
+  EXPECT_EQ(node_->put_lost({first.value_file, first.data_offset(), second.record_offset}), 0);
+  EXPECT_EQ(noted(), "NULL") << "its record is not lost";
+  EXPECT_EQ(node_->put_lost({first.value_file, first.record_offset, first.data_offset()}), 1);
   EXPECT_EQ(noted(), "1D");
-  const lost_bytes all{first.value_file, 0, 1U << 30U, damage::missing};
+  const lost_bytes all{first.value_file, 0, lost_bytes::to_the_end, damage::missing};
   EXPECT_EQ(node_->put_lost(all), 2) << "not the one that was cancelled";
   EXPECT_EQ(noted(), "1M,2M");
   EXPECT_EQ(node_->put_lost(all), 0) << "all of that is known";

@@ -52,6 +52,20 @@ protected:
       ASSERT_EQ(archive(by, whole_).result, errc::success);
     });
   }
+  /// A newer file follows theirs, which may be missing then.
+  void store_before_newer() {
+    store();
+    with_node(
+      [&](client& by) { ASSERT_EQ(archive(by, make_object(by, "newer", {10})).result, errc::success); });
+  }
+  /// The row of their file, as it is where the file was never closed.
+  void reopen_row() const {
+    database_.query("UPDATE cairn.value_file SET close_time = NULL, size = 0, hash = NULL WHERE id = 1");
+  }
+  [[nodiscard]] std::string known_damage() const {
+    return database_.query("SELECT string_agg(key || status || sequence_numbers::text, ' ' ORDER BY key)"
+                           " FROM cairn.damaged_segment");
+  }
   /// Changes a byte of the data of each sequence of "hurt".
   void rot() const {
     for (const auto number : {0, 1, 2}) {
@@ -252,9 +266,7 @@ TEST_F(RepairTest, RebuildKnowsARepairedSegmentWhoseRecordsAreLostInPart) {
 /// All of it is lost, and an upload that was given up before it could mend anything now comes first in the
 /// log.
 TEST_F(RepairTest, RebuildLetsNoUploadThatWasGivenUpStandBeforeARepair) {
-  store();
-  with_node(
-    [&](client& by) { ASSERT_EQ(archive(by, make_object(by, "newer", {10})).result, errc::success); });
+  store_before_newer();
   std::filesystem::remove(path_of(1));
   with_node([&](client& by) {
     EXPECT_EQ(retrieve(by, "hurt").result, errc::damaged);
@@ -311,21 +323,42 @@ TEST_F(RepairTest, SegmentIsRepairedAgainAndRebuilt) {
 }
 
 TEST_F(RepairTest, WhatAMissingValueFileHeldIsStoredAnew) {
-  store();
-  with_node([&](client& by) { // a newer file, so that the older one may be missing
-    ASSERT_EQ(archive(by, make_object(by, "newer", {10})).result, errc::success);
-  });
+  store_before_newer();
   std::filesystem::remove(path_of(1));
   with_node([&](client& by) {
-    EXPECT_EQ(database_.query("SELECT string_agg(key || status || sequence_numbers::text, ' ' ORDER BY key)"
-                              " FROM cairn.damaged_segment"),
-              "hurtM{0,1,2} wholeM{0}");
+    EXPECT_EQ(known_damage(), "hurtM{0,1,2} wholeM{0}");
     EXPECT_EQ(archive(by, hurt_).result, errc::success) << "nobody had to read it";
     EXPECT_EQ(archive(by, whole_).result, errc::success);
     expect_whole(by, "stored anew");
     EXPECT_EQ(noted(), "");
   });
   with_node([&](client&) { EXPECT_EQ(noted(), "") << "nothing points to that file any more"; });
+}
+
+/// A file whose disk failed is never closed in its node's life.
+TEST_F(RepairTest, WhatAMissingFileHeldThatWasNeverClosedIsStoredAnew) {
+  store_before_newer();
+  reopen_row();
+  std::filesystem::remove(path_of(1));
+  with_node([&](client& by) {
+    EXPECT_EQ(known_damage(), "hurtM{0,1,2} wholeM{0}");
+    EXPECT_EQ(archive(by, hurt_).result, errc::success);
+    EXPECT_EQ(archive(by, whole_).result, errc::success);
+    expect_whole(by, "stored anew");
+  });
+  with_node([&](client&) { EXPECT_EQ(noted(), ""); });
+}
+
+TEST_F(RepairTest, WhatLayBehindTheEndOfAFileCutShortIsStoredAnew) {
+  store_before_newer();
+  reopen_row();
+  std::filesystem::resize_file(path_of(1), file_header_bytes);
+  with_node([&](client& by) {
+    EXPECT_EQ(known_damage(), "hurtD{0,1,2} wholeD{0}");
+    EXPECT_EQ(archive(by, hurt_).result, errc::success);
+    EXPECT_EQ(archive(by, whole_).result, errc::success);
+    expect_whole(by, "stored anew");
+  });
 }
 
 TEST_F(RepairTest, CopyForAnotherNodeIsRepairedAsWell) {

@@ -31,7 +31,7 @@ copy_sources() {
   for file in CMakeLists.txt CMakePresets.json actors core net tests configs; do
     find "$file" -type f
   done | while read -r file; do
-    cmp -s "$file" "$copy/$file" || install -D "$file" "$copy/$file"
+    cmp -s "$file" "$copy/$file" || { mkdir -p "$(dirname "$copy/$file")" && cp "$file" "$copy/$file"; }
   done
 }
 build() {
