@@ -29,6 +29,7 @@ packages=(
   libgmock-dev      # its matchers
   libbenchmark-dev  # Google Benchmark: tests/bench/micro.cpp
   openssl           # certificates for trials and tests (configs/make-certs.sh)
+  patch             # deliberate defects: tests/power/mutations.sh
   # a running node
   postgresql        # the server that a node runs for itself
   util-linux        # setpriv: a node started as root runs that server as the user postgres

@@ -121,6 +121,17 @@ protected:
     ASSERT_TRUE(rebuilt) << rebuilt.error().message;
     with_node(settings_with(made.connection_string()), [&](client& by) { expect_whole(by, "rebuilt"); });
   }
+  /// A start finds that the place of both is lost, says so, and archives mend them.
+  void expect_found_and_mended(const std::string& damage, int regions) const {
+    local_node node(settings());
+    ASSERT_EQ(node.start().result, errc::success) << node.start().error_message;
+    EXPECT_EQ(node.start().recovery.damaged_regions, regions);
+    EXPECT_EQ(known_damage(), damage);
+    const auto by = node.attach();
+    EXPECT_EQ(archive(*by, hurt_).result, errc::success);
+    EXPECT_EQ(archive(*by, whole_).result, errc::success);
+    expect_whole(*by, "stored anew");
+  }
   [[nodiscard]] std::string noted() const {
     return database_.query("SELECT sequence_numbers FROM cairn.damaged_segment");
   }
@@ -340,12 +351,7 @@ TEST_F(RepairTest, WhatAMissingFileHeldThatWasNeverClosedIsStoredAnew) {
   store_before_newer();
   reopen_row();
   std::filesystem::remove(path_of(1));
-  with_node([&](client& by) {
-    EXPECT_EQ(known_damage(), "hurtM{0,1,2} wholeM{0}");
-    EXPECT_EQ(archive(by, hurt_).result, errc::success);
-    EXPECT_EQ(archive(by, whole_).result, errc::success);
-    expect_whole(by, "stored anew");
-  });
+  expect_found_and_mended("hurtM{0,1,2} wholeM{0}", 1);
   with_node([&](client&) { EXPECT_EQ(noted(), ""); });
 }
 
@@ -353,12 +359,7 @@ TEST_F(RepairTest, WhatLayBehindTheEndOfAFileCutShortIsStoredAnew) {
   store_before_newer();
   reopen_row();
   std::filesystem::resize_file(path_of(1), file_header_bytes);
-  with_node([&](client& by) {
-    EXPECT_EQ(known_damage(), "hurtD{0,1,2} wholeD{0}");
-    EXPECT_EQ(archive(by, hurt_).result, errc::success);
-    EXPECT_EQ(archive(by, whole_).result, errc::success);
-    expect_whole(by, "stored anew");
-  });
+  expect_found_and_mended("hurtD{0,1,2} wholeD{0}", 2); // the cut, and what rows point to behind it
 }
 
 TEST_F(RepairTest, CopyForAnotherNodeIsRepairedAsWell) {
